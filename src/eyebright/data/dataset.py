@@ -1,0 +1,142 @@
+"""`Dataset`: labelled images in memory (or mapped into it), and what is true of every one of them."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from types import MappingProxyType
+
+import numpy as np
+from numpy.typing import NDArray
+
+from eyebright.errors import DataError
+
+SPLIT_NAMES = ("train", "validation", "test")
+_HASHED_AT_ONCE = 4096  # images, to bound the memory when they are memory-mapped
+
+
+@dataclass(frozen=True, eq=False)
+class Dataset:
+    """Labelled images. Immutable: its arrays are read-only.
+
+    Args:
+        images: uint8 [N, H, W, C], C = 1 (grey) or 3 (RGB), values 0 … 255. May be a memory map.
+        labels: int32 [N], each an index into `class_names`.
+        class_names: the classes in the order of their indices.
+        name: what to call it; no part of the fingerprint.
+        splits: the splits that the data came with, by name (of `SPLIT_NAMES`): indices int64, disjoint. Empty where
+            it came with none. What a run uses is made by `split_dataset`.
+
+    Raises:
+        DataError: an array of another shape or type, no images, a label out of range, a class name twice.
+
+    >>> import numpy as np
+    >>> digits = Dataset(np.zeros((2, 8, 8, 1), np.uint8), np.array([0, 1], np.int32), ("zero", "one"), "two digits")
+    >>> len(digits), digits.image_shape, digits.class_counts().tolist()
+    (2, (8, 8, 1), [1, 1])
+    """
+
+    images: NDArray[np.uint8]
+    labels: NDArray[np.int32]
+    class_names: tuple[str, ...]
+    name: str
+    splits: Mapping[str, NDArray[np.int64]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        images, labels = np.asanyarray(self.images), np.asarray(self.labels)
+        _check_arrays(self.name, images, labels, self.class_names)
+        splits = {name: np.array(indices, np.int64) for name, indices in self.splits.items()}
+        _check_splits(self.name, splits, len(images))
+        for name, array in (("images", images), ("labels", labels)):
+            view = array.view()
+            view.flags.writeable = False
+            object.__setattr__(self, name, view)
+        for indices in splits.values():
+            indices.flags.writeable = False
+        object.__setattr__(self, "class_names", tuple(self.class_names))
+        object.__setattr__(self, "splits", MappingProxyType(splits))
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """(height, width, channels)"""
+        height, width, channels = self.images.shape[1:]
+        return height, width, channels
+
+    def class_counts(self, indices: NDArray[np.int64] | None = None) -> NDArray[np.int64]:
+        """int64 [classes]: how many images each class has, among `indices` or among all."""
+        labels = self.labels if indices is None else self.labels[indices]
+        return np.bincount(labels, minlength=len(self.class_names))
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """SHA-256, 64 hexadecimal digits, over shape, pixels, labels, class names and the splits it came with.
+
+        Readers put images whose order on disk carries no meaning into a canonical order, so that the same data has
+        the same fingerprint wherever it lies.
+        """
+        digest = hashlib.sha256()
+
+        def add(tag: str, *contents: bytes | memoryview) -> None:
+            # Lengths go in first, so that no two different data sets feed the hash the same bytes.
+            digest.update(f"{tag} {sum(len(content) for content in contents)}\n".encode())
+            for content in contents:
+                digest.update(content)
+
+        add("shape", repr(self.images.shape).encode())
+        for start in range(0, len(self), _HASHED_AT_ONCE):
+            add("pixels", np.ascontiguousarray(self.images[start : start + _HASHED_AT_ONCE]).tobytes())
+        add("labels", self.labels.astype("<i4").tobytes())
+        for name in self.class_names:
+            add("class", name.encode())
+        for name in sorted(self.splits):
+            add(f"split {name}", self.splits[name].astype("<i8").tobytes())
+        return digest.hexdigest()
+
+
+def _check_arrays(
+    name: str, images: NDArray[np.uint8], labels: NDArray[np.int32], class_names: tuple[str, ...]
+) -> None:
+    if images.dtype != np.uint8 or images.ndim != 4:
+        raise DataError(
+            f"{name}: images must be uint8 [N, height, width, channels]; these are {images.dtype} "
+            f"{list(images.shape)}."
+        )
+    if 0 in images.shape:
+        raise DataError(f"{name}: it has no images (their array has the shape {list(images.shape)}).")
+    if images.shape[3] not in (1, 3):
+        raise DataError(f"{name}: images must have 1 channel (grey) or 3 (RGB); these have {images.shape[3]}.")
+    if labels.dtype != np.int32 or labels.shape != images.shape[:1]:
+        raise DataError(
+            f"{name}: labels must be int32 [{len(images)}], one an image; these are {labels.dtype} "
+            f"{list(labels.shape)}."
+        )
+    if len(class_names) < 2:
+        raise DataError(f"{name}: it has {len(class_names)} class; a classifier needs at least two.")
+    if len(set(class_names)) != len(class_names):
+        twice = next(c for c in class_names if class_names.count(c) > 1)
+        raise DataError(f"{name}: two classes have the name {twice!r}.")
+    outside = np.flatnonzero((labels < 0) | (labels >= len(class_names)))
+    if outside.size:
+        first = int(outside[0])
+        raise DataError(
+            f"{name}: the label of image {first} is {int(labels[first])}; labels must lie in 0 … "
+            f"{len(class_names) - 1} ({outside.size:,} do not)."
+        )
+
+
+def _check_splits(name: str, splits: Mapping[str, NDArray[np.int64]], n: int) -> None:
+    unknown = set(splits) - set(SPLIT_NAMES)
+    if unknown:
+        raise DataError(f"{name}: unknown split {sorted(unknown)[0]!r}; splits are {', '.join(SPLIT_NAMES)}.")
+    taken = np.zeros(n, bool)
+    for split, indices in splits.items():
+        if indices.ndim != 1 or indices.size == 0 or indices.min() < 0 or indices.max() >= n:
+            raise DataError(f"{name}: the split {split!r} is empty or names images that are not there.")
+        if taken[indices].any() or len(np.unique(indices)) != len(indices):
+            raise DataError(f"{name}: an image of the split {split!r} is also in another split, or in it twice.")
+        taken[indices] = True

@@ -1,0 +1,171 @@
+"""Files and directories that appear whole or not at all, and say when they were damaged.
+
+A directory of parts (a checkpoint, a saved classifier) carries a `manifest.json` with the SHA-256 of every part and
+of itself, so that one flipped bit anywhere in it is noticed and named.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from eyebright.errors import StorageError
+
+MANIFEST = "manifest.json"
+_OWN_HASH = "manifest_sha256"
+
+
+def write_file(path: Path, content: bytes) -> None:
+    """Write a file so that its old content or its new content is there, never a part of one.
+
+    Raises:
+        StorageError: it cannot be written (a full disk, say); the old content is untouched.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.writing")
+    try:
+        with _cleaned_up(temporary):
+            _write_and_sync(temporary, content)
+            temporary.replace(path)
+            _sync_directory(path.parent)
+    except OSError as error:
+        raise StorageError(_cannot_write(path, error)) from error
+
+
+def write_directory(target: Path, parts: Mapping[str, bytes], *, kind: str, version: int) -> None:
+    """Write a directory of parts with its manifest, so that it appears under its name whole or not at all.
+
+    A directory of that name that is already there is replaced.
+
+    Args:
+        target: where it appears. While it is being written its name begins with a dot.
+        parts: content by file name.
+        kind: what it is, for example "eyebright-checkpoint"; a reader refuses another kind.
+        version: version of the format; a reader refuses a newer one.
+
+    Raises:
+        StorageError: it cannot be written; nothing is left of it and what was there before stays.
+    """
+    temporary = target.with_name(f".writing-{target.name}-{os.getpid()}")
+    replaced = target.with_name(f".replaced-{target.name}-{os.getpid()}")
+    files = {name: {"bytes": len(data), "sha256": sha256(data)} for name, data in sorted(parts.items())}
+    manifest = {"kind": kind, "version": version, "files": files}
+    try:
+        with _cleaned_up(temporary), _cleaned_up(replaced):
+            temporary.mkdir(parents=True)
+            for name, data in parts.items():
+                _write_and_sync(temporary / name, data)
+            _write_and_sync(temporary / MANIFEST, _manifest_bytes(manifest))
+            _sync_directory(temporary)
+            if target.exists():
+                target.rename(replaced)
+            temporary.rename(target)
+            _sync_directory(target.parent)
+    except OSError as error:
+        raise StorageError(_cannot_write(target, error)) from error
+
+
+def read_directory(directory: Path, *, kind: str, version: int) -> dict[str, bytes]:
+    """Read every part of a directory that `write_directory` wrote, and verify all of it.
+
+    Returns:
+        Content by file name.
+
+    Raises:
+        StorageError: a part is missing, damaged, of another kind or of a newer version. The message names it.
+    """
+    manifest = _read_manifest(directory / MANIFEST)
+    if manifest["kind"] != kind:
+        raise StorageError(f"{directory}: this is of kind {manifest['kind']!r}, not {kind!r}.")
+    if manifest["version"] > version:
+        raise StorageError(
+            f"{directory}: format version {manifest['version']} is newer than this Eyebright reads ({version}). "
+            "Upgrade Eyebright."
+        )
+    parts = {}
+    for name, expected in manifest["files"].items():
+        content = _read(directory / name)
+        if len(content) != expected["bytes"]:
+            raise StorageError(
+                f"{directory / name}: damaged ({len(content):,} bytes where {expected['bytes']:,} were written)."
+            )
+        if sha256(content) != expected["sha256"]:
+            raise StorageError(f"{directory / name}: damaged (its SHA-256 is not the one that was recorded).")
+        parts[name] = content
+    return parts
+
+
+def sha256(content: bytes) -> str:
+    """SHA-256 as 64 hexadecimal digits."""
+    return hashlib.sha256(content).hexdigest()
+
+
+def json_bytes(value: Any) -> bytes:
+    """JSON as it is written to files: sorted, indented, UTF-8, one newline at the end, no NaN."""
+    text = json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False, allow_nan=False)
+    return (text + "\n").encode()
+
+
+def _manifest_bytes(manifest: dict[str, Any]) -> bytes:
+    return json_bytes({**manifest, _OWN_HASH: sha256(json_bytes(manifest))})
+
+
+def _read_manifest(path: Path) -> dict[str, Any]:
+    content = _read(path)
+    try:
+        manifest = json.loads(content)
+        manifest.pop(_OWN_HASH)
+        # Compared byte for byte, so that a flipped bit in its white space is noticed as well.
+        intact = _manifest_bytes(manifest) == content
+    except (ValueError, AttributeError, KeyError, RecursionError):
+        intact = False
+    if not intact:
+        raise StorageError(f"{path}: damaged (it does not match its own SHA-256).")
+    return manifest
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except FileNotFoundError as error:
+        raise StorageError(f"{path}: missing.") from error
+    except OSError as error:
+        raise StorageError(f"{path}: cannot be read: {error.strerror}.") from error
+
+
+def _write_and_sync(path: Path, content: bytes) -> None:
+    with path.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _sync_directory(path: Path) -> None:
+    """Make a rename last through a power cut. Some systems cannot sync a directory; there it is left to them."""
+    with contextlib.suppress(PermissionError):
+        descriptor = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+@contextlib.contextmanager
+def _cleaned_up(path: Path) -> Iterator[None]:
+    """Remove a temporary file or directory on the way out, however that is."""
+    try:
+        yield
+    finally:
+        if path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
+
+
+def _cannot_write(path: Path, error: OSError) -> str:
+    return f"{path}: cannot be written: {error.strerror or error}. What was saved before is untouched."
