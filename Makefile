@@ -26,7 +26,7 @@ $(STAMP): requirements.lock
 	@rm -rf $(VENV)
 ifneq ($(UV),)
 	@$(UV) venv --quiet --python "$(PYTHON)" $(VENV)
-	@$(UV) pip install --quiet --python $(BIN)/python --require-hashes -r requirements.lock
+	@$(UV) pip install --quiet --compile-bytecode --python $(BIN)/python --require-hashes -r requirements.lock
 	@$(UV) pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation -e .
 else
 	@"$(PYTHON)" -m venv $(VENV)

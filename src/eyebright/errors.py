@@ -72,7 +72,7 @@ class MissingExtraError(EyebrightError):
         super().__init__(f"{purpose} needs an optional part. Install it with: pip install 'eyebright[{extra}]'")
 
 
-class TrainingInterrupted(EyebrightError):
+class TrainingInterrupted(EyebrightError):  # noqa: N818 - the run was saved: no error
     """Training was stopped by a signal and saved; the exit code is 128 + the signal's number, as shells have it."""
 
     def __init__(self, message: str, signal_number: int) -> None:

@@ -1,0 +1,186 @@
+"""`Classifier`: all that predicting needs, in one directory: weights, class names, preprocessing, architecture."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from eyebright import storage
+from eyebright.backend import keras
+from eyebright.errors import ClassifierError, DataError, StorageError
+from eyebright.models import Architecture, build_model
+from eyebright.models.inference import Logits, compiled_logits
+
+KIND = "eyebright-classifier"
+VERSION = 1
+
+# How a picture of any size and mode becomes the classifier's input; `data/decode.py` does it.
+_PICTURES = {
+    "orientation": "EXIF orientation applied",
+    "transparency": "composited on white",
+    "resize": "stretched to the input's height and width, bicubic with antialiasing",
+    "dtype": "uint8, 0 … 255",
+}
+
+
+class Classifier:
+    """A trained model with the names of its classes; raw uint8 pixels in, probabilities out.
+
+    Its preprocessing (what is taken from the pixels) is part of the model: give it pixels as they are. It computes in
+    float32, also after training in bfloat16.
+
+    Args:
+        architecture: shape of the model.
+        class_names: in the order of the model's outputs.
+        weights: by name, as `model_weights` gives them.
+
+    Raises:
+        ClassifierError: names or weights that do not fit the architecture.
+    """
+
+    def __init__(
+        self, architecture: Architecture, class_names: tuple[str, ...], weights: dict[str, NDArray[Any]]
+    ) -> None:
+        if len(class_names) != architecture.classes:
+            raise ClassifierError(f"{len(class_names)} class names for a model of {architecture.classes} classes.")
+        self.architecture = architecture
+        self.class_names = tuple(class_names)
+        self.weights = weights
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """(height, width, channels) of the images that it takes."""
+        return self.architecture.image_shape
+
+    @property
+    def parameters(self) -> int:
+        """Number of weights, those of the preprocessing left out."""
+        return sum(array.size for name, array in self.weights.items() if not name.startswith("standardize/"))
+
+    @cached_property
+    def weights_sha256(self) -> str:
+        """SHA-256, 64 hexadecimal digits, over the names, shapes, types and values of all weights."""
+        digest = hashlib.sha256()
+        for name, array in sorted(self.weights.items()):
+            digest.update(f"{name} {array.dtype.str} {array.shape}\n".encode())
+            digest.update(np.ascontiguousarray(array).tobytes())
+        return digest.hexdigest()
+
+    def predict(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Probabilities of the classes.
+
+        Args:
+            images: uint8 [N, H, W, C], values 0 … 255, of `image_shape`.
+
+        Returns:
+            float32 [N, classes], each row summing to 1, columns in the order of `class_names`.
+
+        Raises:
+            DataError: images of another shape or type.
+        """
+        logits = self.logits(images).astype(np.float64)  # [N, classes]
+        exponentials = np.exp(logits - logits.max(axis=1, keepdims=True))
+        probabilities: NDArray[np.float64] = exponentials / exponentials.sum(axis=1, keepdims=True)
+        return probabilities.astype(np.float32)
+
+    def logits(self, images: NDArray[np.uint8], indices: NDArray[np.int64] | None = None) -> Logits:
+        """Logits float32 [n, classes] of all images, or of those at `indices` (int64 [n])."""
+        if images.dtype != np.uint8 or images.ndim != 4 or images.shape[1:] != self.image_shape:
+            raise DataError(
+                f"images must be uint8 [N, {', '.join(map(str, self.image_shape))}] with values 0 … 255; "
+                f"these are {images.dtype} {list(images.shape)}."
+            )
+        chosen = np.arange(len(images)) if indices is None else indices
+        if not len(chosen):
+            return np.empty((0, len(self.class_names)), np.float32)
+        return self._logits(images, chosen)
+
+    @cached_property
+    def _logits(self) -> Any:
+        model = build_model(self.architecture, "float32")
+        load_weights(model, self.weights)
+        return compiled_logits(model)
+
+    def save(self, directory: Path) -> None:
+        """Write it as a directory that appears whole or not at all. The same classifier gives the same bytes."""
+        labels = {"class_names": list(self.class_names), "sha256": _names_sha256(self.class_names)}
+        picture = {"image_shape": list(self.image_shape), **_PICTURES, "pixels": self.architecture.preprocessing}
+        parts = {
+            "architecture.json": storage.json_bytes(self.architecture.model_dump(mode="json")),
+            "labels.json": storage.json_bytes(labels),
+            "preprocessing.json": storage.json_bytes(picture),
+            "weights.npz": arrays_to_npz(self.weights),
+        }
+        storage.write_directory(directory, parts, kind=KIND, version=VERSION)
+
+    @classmethod
+    def load(cls, directory: str | Path) -> Self:
+        """Read and verify a saved classifier: `RUN/model`, or the run's directory itself.
+
+        Raises:
+            ClassifierError: a part is missing, damaged (one flipped bit suffices) or of a newer version.
+        """
+        directory = Path(directory)
+        if (directory / "model").is_dir():
+            directory = directory / "model"
+        if not directory.is_dir():
+            raise ClassifierError(f"{directory}: no saved classifier is there (a finished run has one in its model/).")
+        try:
+            parts = storage.read_directory(directory, kind=KIND, version=VERSION)
+            labels = json.loads(parts["labels.json"])
+            architecture = Architecture.model_validate_json(parts["architecture.json"])
+            weights = npz_to_arrays(parts["weights.npz"])
+        except StorageError as error:
+            raise ClassifierError(str(error)) from error
+        except (ValueError, KeyError) as error:
+            raise ClassifierError(f"{directory}: no valid classifier: {error}") from error
+        class_names = tuple(labels["class_names"])
+        if labels["sha256"] != _names_sha256(class_names):
+            raise ClassifierError(f"{directory / 'labels.json'}: the class names do not match their SHA-256.")
+        return cls(architecture, class_names, weights)
+
+
+def model_weights(model: keras.Model) -> dict[str, NDArray[Any]]:
+    """All weights of a model by name, trainable or not."""
+    return {weight.path: weight.numpy() for weight in model.weights}
+
+
+def load_weights(model: keras.Model, weights: dict[str, NDArray[Any]]) -> None:
+    """Put weights into a model.
+
+    Raises:
+        ClassifierError: a weight is missing, too many, or of another shape.
+    """
+    expected = {weight.path: tuple(weight.shape) for weight in model.weights}
+    received = {name: array.shape for name, array in weights.items()}
+    if expected != received:
+        wrong = sorted(expected.items() ^ received.items())[0][0]
+        raise ClassifierError(
+            f"weight {wrong!r}: the model has {expected.get(wrong, 'none')}, the file has {received.get(wrong, 'none')}."
+        )
+    for weight in model.weights:
+        weight.assign(weights[weight.path])
+
+
+def arrays_to_npz(arrays: dict[str, NDArray[Any]]) -> bytes:
+    """Arrays by name as the bytes of an .npz file (NumPy dates its entries 1980, so the same arrays, the same bytes)."""
+    buffer = io.BytesIO()
+    np.savez(buffer, **arrays)  # type: ignore[arg-type]
+    return buffer.getvalue()
+
+
+def npz_to_arrays(content: bytes) -> dict[str, NDArray[Any]]:
+    """Arrays by name from the bytes of an .npz file; pickled objects are refused."""
+    with np.load(io.BytesIO(content), allow_pickle=False) as file:
+        return {name: file[name] for name in file.files}
+
+
+def _names_sha256(class_names: tuple[str, ...]) -> str:
+    return storage.sha256("\n".join(class_names).encode())

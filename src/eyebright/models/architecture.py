@@ -1,0 +1,36 @@
+"""`Architecture`: what decides a model's shape, and all that is needed to build it again."""
+
+from __future__ import annotations
+
+from typing import Self
+
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt
+
+from eyebright.data.dataset import Dataset
+from eyebright.settings import Activation, Model, Preprocessing, Settings
+
+
+class Architecture(BaseModel):
+    """The shape of a model. Saved with the classifier instead of code or a framework's own configuration.
+
+    Args of the shape of its data: `image_shape` (height, width, channels) and the number of `classes`; the others are
+    as in `Settings`.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    model: Model
+    image_shape: tuple[PositiveInt, PositiveInt, PositiveInt]
+    classes: int = Field(ge=2)
+    preprocessing: Preprocessing
+    layers: PositiveInt = 1
+    hidden_units: PositiveInt = 120
+    activation: Activation = "relu"
+    batch_norm: bool = False
+    dropout: float = 0.0
+
+    @classmethod
+    def of(cls, settings: Settings, dataset: Dataset) -> Self:
+        """The architecture that these settings mean for this data."""
+        chosen = settings.model_dump(include=set(cls.model_fields) - {"image_shape", "classes"})
+        return cls(image_shape=dataset.image_shape, classes=len(dataset.class_names), **chosen)

@@ -1,0 +1,180 @@
+"""How settings come together, in one order: the preset, over it a configuration file, over that the flags."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from eyebright.errors import SettingsError, suggestion
+from eyebright.settings import Settings
+
+FLAGS = "flags"
+# A preset's batch is halved until an epoch has this many steps: with fewer, small data sets hardly train.
+MIN_STEPS_PER_EPOCH = 20
+
+
+@dataclass(frozen=True)
+class Layer:
+    """Some settings and where they come from: a preset, a file, or the command line's flags."""
+
+    source: str
+    values: Mapping[str, Any]
+
+    def name(self, key: str) -> str:
+        """How a message calls one of its settings.
+
+        >>> Layer("flags", {}).name("batch_size"), Layer("my.toml", {}).name("batch_size")
+        ('--batch-size', 'my.toml: batch_size')
+        """
+        return flag(key) if self.source == FLAGS else f"{self.source}: {key}"
+
+
+def flag(key: str) -> str:
+    """The flag of a setting.
+
+    >>> flag("learning_rate")
+    '--learning-rate'
+    """
+    return "--" + key.replace("_", "-")
+
+
+@dataclass(frozen=True)
+class Resolved:
+    """Settings, and which of them the user gave (in a file or as a flag) rather than a preset."""
+
+    settings: Settings
+    explicit: frozenset[str]
+
+    def fitted(self, training_images: int) -> Settings:
+        """The settings with a preset's batch size lowered to a small training set. An explicit one is kept."""
+        if "batch_size" in self.explicit:
+            return self.settings
+        batch_size = self.settings.batch_size
+        while batch_size > 1 and training_images // batch_size < MIN_STEPS_PER_EPOCH:
+            batch_size //= 2
+        return self.settings.model_copy(update={"batch_size": batch_size})
+
+
+def preset_settings(preset: str = "default", model: str | None = None, **overrides: Any) -> Settings:
+    """The settings of a preset, with some of them replaced.
+
+    Raises:
+        SettingsError: no such preset, or a setting that is unknown or out of range.
+
+    >>> preset_settings("tutorial", seed=1).max_steps
+    2000
+    """
+    return resolve_settings({"preset": preset, "model": model, **overrides}).settings
+
+
+def resolve_settings(flags: Mapping[str, Any], config: Path | None = None) -> Resolved:
+    """Settle every setting: the preset's values, over them the configuration file's, over them the flags'.
+
+    Args:
+        flags: settings by name as they were given on the command line; None means not given.
+        config: a TOML file of settings, for example the `settings.toml` of a run.
+
+    Raises:
+        SettingsError: naming the file or flag, the setting, the rule, and for an unknown key the nearest known one.
+    """
+    given = Layer(FLAGS, {key: value for key, value in flags.items() if value is not None})
+    file = read_layer(config) if config else Layer("", {})
+    chosen = {**file.values, **given.values}
+    preset, preset_layer = _read_preset(
+        str(chosen.get("preset", "default")), str(chosen["model"]) if "model" in chosen else None
+    )
+    merged: dict[str, Any] = {}
+    source: dict[str, Layer] = {}
+    for layer in (preset_layer, file, given):
+        if {"epochs", "max_steps"} & layer.values.keys():  # the two exclude each other; the later layer decides
+            merged.pop("epochs", None), merged.pop("max_steps", None)
+        merged.update(layer.values)
+        source.update(dict.fromkeys(layer.values, layer))
+    merged["preset"] = preset
+    settings = validated(merged, source)
+    return Resolved(settings, frozenset((file.values.keys() | given.values.keys()) - {"preset"}))
+
+
+def read_layer(path: Path) -> Layer:
+    """A TOML file of settings.
+
+    Raises:
+        SettingsError: it is not there, or no TOML.
+    """
+    try:
+        return Layer(str(path), tomllib.loads(path.read_text(encoding="utf-8")))
+    except OSError as error:
+        raise SettingsError(f"{path}: cannot be read: {error.strerror}.") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{path}: no valid TOML: {error}.") from error
+
+
+def validated(values: Mapping[str, Any], source: Mapping[str, Layer]) -> Settings:
+    """Settings of these values; an error names where the value at fault came from."""
+    try:
+        return Settings(**values)
+    except ValidationError as error:
+        raise SettingsError("\n".join(_explain(problem, values, source) for problem in error.errors())) from error
+
+
+def preset_names() -> dict[str, list[str]]:
+    """The presets of each model: {"fc": ["default", "tutorial"], …}."""
+    names: dict[str, list[str]] = {}
+    for file in sorted(entry.name for entry in _recipes().iterdir() if entry.name.endswith(".toml")):
+        preset, model = file.removesuffix(".toml").rsplit("-", 1)
+        names.setdefault(model, []).append(preset)
+    return names
+
+
+def read_preset(preset: str, model: str) -> Layer:
+    """The settings of the recipe `<preset>-<model>.toml`."""
+    content = (_recipes() / f"{preset}-{model}.toml").read_text(encoding="utf-8")
+    return Layer(f"preset {preset}-{model}", tomllib.loads(content))
+
+
+def _read_preset(preset: str, model: str | None) -> tuple[str, Layer]:
+    """Find `tutorial` (with a model) or `tutorial-softmax` (which names its model)."""
+    names = preset_names()
+    full = {f"{name}-{of}": (name, of) for of, members in names.items() for name in members}
+    name, named_model = full.get(preset, (preset, None))
+    if model is not None and model not in names:
+        raise SettingsError(f"{flag('model')} {model}: no such model.{suggestion(model, names)}")
+    if named_model and model and named_model != model:
+        raise SettingsError(f"--preset {preset} is of the model {named_model}, and --model is {model}.")
+    model = named_model or model or Settings.model_fields["model"].default
+    if name not in names[model]:
+        raise SettingsError(f"--preset {preset}: the model {model} has no such preset.{suggestion(name, names[model])}")
+    layer = read_preset(name, model)
+    return name, Layer(layer.source, {**layer.values, "model": model})
+
+
+def _recipes() -> Any:
+    return resources.files("eyebright") / "recipes"
+
+
+def _explain(problem: Any, values: Mapping[str, Any], source: Mapping[str, Layer]) -> str:
+    """One of pydantic's findings in our words: where, what, the rule, what was received."""
+    if not problem["loc"]:
+        return _explain_contradiction(problem, source.values())
+    key = str(problem["loc"][0])
+    where = source[key].name(key) if key in source else key
+    if problem["type"] == "extra_forbidden":
+        return f"{where}: unknown setting.{suggestion(key, Settings.model_fields)}"
+    rule = problem["msg"][0].lower() + problem["msg"][1:]
+    hint = ""
+    if problem["type"] == "literal_error" and isinstance(values[key], str):
+        allowed = problem["ctx"]["expected"].replace(" or ", ", ").replace("'", "").split(", ")
+        hint = suggestion(values[key], allowed)
+    joint = " " if where.startswith("--") else " = "
+    return f"{where}{joint}{values[key]}: {rule}.{hint}"
+
+
+def _explain_contradiction(problem: Any, layers: Iterable[Layer]) -> str:
+    files = {layer.source for layer in layers if layer.source != FLAGS and not layer.source.startswith("preset ")}
+    return ": ".join([*sorted(files), problem["msg"].removeprefix("Value error, ")]) + "."

@@ -1,0 +1,190 @@
+"""A run's directory: what lies in it, and who may write it.
+
+    settings.toml          every setting of the run, resolved        written before the first step
+    data.json              name, fingerprint, classes of its data    written before the first step
+    metrics.csv            every scalar that was recorded
+    events.out.tfevents.*  the same and more, for TensorBoard
+    checkpoints/step-*/    see training/checkpoint.py
+    model/                 the saved classifier, see classifier.py
+    test_predictions.npz   labels, logits, image hashes of the one run over the test images
+    looks.json             how often a model of this run met the test images
+    results.json           written last: it marks a finished run
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import shutil
+from collections.abc import Iterator
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Self
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from eyebright.data.dataset import Dataset
+from eyebright.data.split import Split
+from eyebright.errors import RunError
+from eyebright.presets import read_layer, validated
+from eyebright.settings import Settings
+from eyebright.storage import json_bytes, write_file
+
+
+class DataRecord(BaseModel):
+    """What a run remembers of its data, to know it again."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str
+    fingerprint: str
+    class_names: tuple[str, ...]
+    image_shape: tuple[int, int, int]
+    training_images: int
+    validation_images: int
+    test_images: int
+
+    @classmethod
+    def of(cls, dataset: Dataset, split: Split) -> Self:
+        """The record of a data set, split as the run splits it."""
+        return cls(
+            name=dataset.name,
+            fingerprint=dataset.fingerprint,
+            class_names=dataset.class_names,
+            image_shape=dataset.image_shape,
+            training_images=len(split.train),
+            validation_images=len(split.validation),
+            test_images=len(split.test),
+        )
+
+
+class RunDirectory:
+    """One run's directory. Make it with `create` or `open`."""
+
+    def __init__(self, path: Path, settings: Settings, data: DataRecord) -> None:
+        self.path = path
+        self.settings = settings
+        self.data = data
+
+    @classmethod
+    def create(cls, path: Path, settings: Settings, data: DataRecord) -> Self:
+        """Make a new run's directory, which appears with its settings in it.
+
+        Raises:
+            RunError: something of that name is there already, or it cannot be made.
+        """
+        check_free(path)
+        half_made = path.with_name(f".{path.name}.creating")
+        try:
+            shutil.rmtree(half_made, ignore_errors=True)
+            half_made.mkdir(parents=True)
+            write_file(half_made / "settings.toml", settings.to_toml())
+            write_file(half_made / "data.json", json_bytes(data.model_dump(mode="json")))
+            half_made.rename(path)
+        except OSError as error:
+            shutil.rmtree(half_made, ignore_errors=True)
+            raise RunError(f"{path}: the run's directory cannot be made: {error.strerror}.") from error
+        return cls(path, settings, data)
+
+    @classmethod
+    def open(cls, path: Path) -> Self:
+        """Open the directory of a run that was begun.
+
+        Raises:
+            RunError: it is none.
+            SettingsError: its settings.toml has an unknown key or a value out of range.
+        """
+        if not (path / "settings.toml").is_file() or not (path / "data.json").is_file():
+            raise RunError(f"{path}: this is not the directory of a run (no settings.toml and data.json in it).")
+        layer = read_layer(path / "settings.toml")
+        settings = validated(layer.values, dict.fromkeys(layer.values, layer))
+        try:
+            data = DataRecord.model_validate_json((path / "data.json").read_bytes())
+        except ValidationError as error:
+            raise RunError(f"{path / 'data.json'}: damaged: {error.errors()[0]['msg']}.") from error
+        return cls(path, settings, data)
+
+    @contextlib.contextmanager
+    def locked(self) -> Iterator[None]:
+        """Hold the run's lock, which the system releases however the process ends.
+
+        Raises:
+            RunError: another process holds it.
+        """
+        from filelock import FileLock, Timeout
+
+        lock = FileLock(self.path / ".lock", timeout=0)
+        try:
+            lock.acquire()
+        except Timeout as error:
+            raise RunError(f"{self.path}: another process is at work in this run. Wait for it, or stop it.") from error
+        try:
+            yield
+        finally:
+            lock.release()
+
+    @property
+    def results(self) -> dict[str, Any] | None:
+        """What results.json holds, or None while the run is not finished."""
+        path = self.path / "results.json"
+        if not path.is_file():
+            return None
+        try:
+            results: dict[str, Any] = json.loads(path.read_bytes())
+        except ValueError as error:
+            raise RunError(f"{path}: damaged: {error}.") from error
+        return results
+
+    def write_results(self, results: dict[str, Any]) -> None:
+        """Write results.json, which marks the run as finished."""
+        write_file(self.path / "results.json", json_bytes(results))
+
+    def extend(self, settings: Settings) -> None:
+        """Make a run longer: new settings, and it is not finished any more."""
+        (self.path / "results.json").unlink(missing_ok=True)
+        write_file(self.path / "settings.toml", settings.to_toml())
+        self.settings = settings
+
+    @property
+    def test_looks(self) -> int:
+        """How often a model of this run met the test images."""
+        path = self.path / "looks.json"
+        return int(json.loads(path.read_bytes())["test_looks"]) if path.is_file() else 0
+
+    def count_test_look(self) -> int:
+        """Note that a model is about to meet the test images; hold the lock. Returns the number of looks so far."""
+        looks = self.test_looks + 1
+        write_file(self.path / "looks.json", json_bytes({"test_looks": looks}))
+        if self.results is not None:
+            self.write_results({**self.results, "test_looks": looks})
+        return looks
+
+    def check_same_data(self, dataset: Dataset) -> None:
+        """Refuse data that is not what the run was trained on.
+
+        Raises:
+            RunError: its fingerprint is another.
+        """
+        if dataset.fingerprint != self.data.fingerprint:
+            raise RunError(
+                f"{dataset.name}: this is not the data of the run {self.path} (fingerprint {dataset.fingerprint[:12]}…, "
+                f"the run's {self.data.fingerprint[:12]}…)."
+            )
+
+
+def check_free(path: Path) -> None:
+    """Refuse a path where something is already.
+
+    Raises:
+        RunError: something is.
+    """
+    if path.exists():
+        raise RunError(f"{path}: exists already. A run never overwrites another: name another directory, or resume it.")
+
+
+def default_path(settings: Settings, now: datetime) -> Path:
+    """`runs/<date>-<time>-<data>-<model>`, with a number behind it where that is taken."""
+    data = Path(settings.data).name.removesuffix(".npz") or "data"
+    base = Path("runs") / f"{now:%Y%m%d-%H%M%S}-{data}-{settings.model}"
+    candidates = (base if i == 1 else base.with_name(f"{base.name}-{i}") for i in range(1, 1000))
+    return next(path for path in candidates if not path.exists())

@@ -1,0 +1,115 @@
+"""Records of a training: metrics.csv, TensorBoard, and what the person sees."""
+
+from __future__ import annotations
+
+import csv
+import io
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+from rich.console import Console
+
+from eyebright.backend import keras
+from eyebright.settings import Settings
+from eyebright.storage import write_file
+from eyebright.training.engine_tensorflow import StepRecords
+from eyebright.training.progress import TrainingProgress
+from eyebright.training.tensorboard import TensorBoardLog
+
+COLUMNS = (
+    "step", "loss", "train_accuracy", "learning_rate", "images_per_second", "validation_loss", "validation_accuracy",
+)  # fmt: skip
+
+
+class Monitor:
+    """Takes what happens in a training and writes it down in three places.
+
+    A row of training figures has the number of the step whose batch they are of, before that step changed the
+    weights; a row of validation figures has the number of steps done.
+
+    Args:
+        directory: the run's.
+        settings: the run's.
+        total_steps: length of the run.
+        done: steps done before; later records of an earlier process are dropped.
+        console: for the person; None for none.
+    """
+
+    def __init__(
+        self, directory: Path, settings: Settings, total_steps: int, done: int, console: Console | None
+    ) -> None:
+        self._settings = settings
+        self.tensorboard = TensorBoardLog(directory, done)
+        self._progress = TrainingProgress(console, total_steps, done)
+        path = directory / "metrics.csv"
+        _keep_rows_before(path, done)
+        self._file = path.open("a", newline="", encoding="utf-8")
+        self._csv = csv.DictWriter(self._file, COLUMNS)
+
+    def __enter__(self) -> Self:
+        self._progress.__enter__()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._progress.__exit__(kind, error, traceback)
+        self._file.close()
+        self.tensorboard.close()
+
+    def record_steps(
+        self, steps: NDArray[np.int64], records: StepRecords, learning_rate: float, seconds: float
+    ) -> None:
+        """Show some steps; write down the last of them where it is one of the `log_steps`."""
+        step, loss, accuracy = int(steps[-1]), float(records.losses[-1]), float(records.accuracies[-1])
+        images_per_second = len(steps) * self._settings.batch_size / seconds
+        self._progress.advance(step + 1, loss, accuracy, images_per_second)
+        if step % self._settings.log_steps:
+            return
+        self._progress.logged(step, accuracy)
+        self._write(
+            step,
+            {
+                "loss": loss,
+                "train_accuracy": accuracy,
+                "learning_rate": learning_rate,
+                "images_per_second": images_per_second,
+            },
+        )
+        self.tensorboard.logits(step, records.logits)
+
+    def record_validation(self, steps_done: int, loss: float, accuracy: float) -> None:
+        """Show and write down a validation."""
+        self._progress.validated(steps_done, accuracy)
+        self._write(steps_done, {"validation_loss": loss, "validation_accuracy": accuracy})
+
+    def record_weights(self, steps_done: int, model: keras.Model) -> None:
+        """Write down the distribution of the weights."""
+        self.tensorboard.weights(steps_done, model)
+
+    def _write(self, step: int, scalars: dict[str, float]) -> None:
+        self._csv.writerow({"step": step, **scalars})
+        self._file.flush()
+        self.tensorboard.scalars(step, scalars)
+
+
+def _keep_rows_before(path: Path, done: int) -> None:
+    """Begin metrics.csv, or keep of it what lies before the step from which the run goes on."""
+    rows: list[dict[str, str]] = []
+    if path.exists():
+        with path.open(newline="", encoding="utf-8") as file:
+            # A process that was killed can leave its last row cut short.
+            rows = [row for row in csv.DictReader(file) if None not in row.values() and _is_before(row, done)]
+    content = io.StringIO(newline="")
+    writer = csv.DictWriter(content, COLUMNS)
+    writer.writeheader()
+    writer.writerows(rows)
+    write_file(path, content.getvalue().encode())
+
+
+def _is_before(row: dict[str, str], done: int) -> bool:
+    step = int(row["step"])
+    return step <= done if row["validation_accuracy"] else step < done

@@ -1,0 +1,51 @@
+"""Which arithmetic the matrix products use."""
+
+from __future__ import annotations
+
+import os
+import platform
+from pathlib import Path
+
+from eyebright.models import Architecture
+from eyebright.settings import Precision
+
+# Below this many weights a step's time is not in its matrix products, and the conversions to bfloat16 cost more than
+# they save (measured: benchmarks/NOTES.md).
+_BFLOAT16_PAYS_FROM = 200_000
+_BFLOAT16_FLAGS = {"amx_bf16", "avx512_bf16"}
+
+
+def resolve_precision(precision: Precision, architecture: Architecture) -> tuple[Precision, str]:
+    """Choose what "auto" means for this model on this processor.
+
+    bfloat16 halves what a matrix product moves and, where the processor multiplies in it (AMX, AVX512-BF16), takes
+    less time; anywhere else it is emulated and slower. Weights, their sums and the logits stay float32 in any case.
+
+    Returns:
+        The precision, and the reason in words.
+    """
+    if precision != "auto":
+        return precision, "as set"
+    if architecture.model == "softmax":
+        return "float32", "one small matrix product"
+    height, width, channels = architecture.image_shape
+    weights = height * width * channels * architecture.hidden_units
+    if weights < _BFLOAT16_PAYS_FROM:
+        return "float32", "faster for so small a network"
+    found = sorted(_processor_flags() & _BFLOAT16_FLAGS)
+    if not found:
+        return "float32", "this processor has no bfloat16 arithmetic"
+    return "bfloat16", f"faster on this processor ({', '.join(found)})"
+
+
+def _processor_flags() -> set[str]:
+    """The processor's features as Linux names them; none elsewhere."""
+    if os.environ.get("ONEDNN_MAX_CPU_ISA", "ALL").upper() not in {"ALL", "DEFAULT"}:
+        return set()  # the matrix library was told to leave newer instructions alone
+    if platform.machine() not in {"x86_64", "AMD64"}:
+        return set()
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return set()
+    return next((set(line.split(":", 1)[1].split()) for line in lines if line.startswith("flags")), set())

@@ -1,0 +1,68 @@
+"""What a person sees of a training: a bar on a terminal, plain lines anywhere else, nothing when quiet."""
+
+from __future__ import annotations
+
+from types import TracebackType
+from typing import Self
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+
+class TrainingProgress:
+    """Shows how far a training is.
+
+    Args:
+        console: where to; None shows nothing.
+        total_steps: length of the run.
+        done: steps done before.
+    """
+
+    def __init__(self, console: Console | None, total_steps: int, done: int) -> None:
+        self._console = console
+        self._validation = ""
+        self._bar = None
+        if console is not None and console.is_terminal:
+            self._bar = Progress(
+                TextColumn("Step"),
+                MofNCompleteColumn(),
+                BarColumn(),
+                TextColumn("{task.fields[figures]}"),
+                TimeRemainingColumn(),
+                console=console,
+            )
+            self._task = self._bar.add_task("train", total=total_steps, completed=done, figures="")
+
+    def __enter__(self) -> Self:
+        if self._bar:
+            self._bar.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if self._bar:
+            self._bar.stop()
+
+    def advance(self, steps_done: int, loss: float, accuracy: float, images_per_second: float) -> None:
+        """Move the bar."""
+        if self._bar:
+            figures = f"{images_per_second:,.0f} images/s  loss {loss:.3f}  accuracy {accuracy:.3f}{self._validation}"
+            self._bar.update(self._task, completed=steps_done, figures=figures)
+
+    def logged(self, step: int, accuracy: float) -> None:
+        """A line every `log_steps`, in the tutorial's words."""
+        if not self._bar:
+            say(self._console, f"Step {step}, training accuracy {accuracy:.4f}")
+
+    def validated(self, steps_done: int, accuracy: float) -> None:
+        """A line after each validation."""
+        self._validation = f"  validation {accuracy:.3f}"
+        if not self._bar:
+            say(self._console, f"Step {steps_done}, validation accuracy {accuracy:.4f}")
+
+
+def say(console: Console | None, message: str) -> None:
+    """Print a message as it is: no markup, no colours guessed, and not wrapped at 80 columns off a terminal."""
+    if console is not None:
+        console.print(message, markup=False, highlight=False, soft_wrap=True)
