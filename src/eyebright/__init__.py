@@ -1,1 +1,62 @@
-"""Eyebright."""
+"""Eyebright: from labelled images to an image classifier that you can trust, reproduce and put to work.
+
+    >>> from eyebright import load_dataset
+    >>> digits = load_dataset("digits")
+    >>> digits.image_shape, len(digits)
+    ((8, 8, 1), 1797)
+
+Names are imported when they are first used: `import eyebright` alone loads neither Keras nor TensorFlow.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from eyebright.classifier import Classifier
+    from eyebright.data.dataset import Dataset
+    from eyebright.data.loading import load_dataset
+    from eyebright.errors import EyebrightError
+    from eyebright.evaluation.evaluate import evaluate
+    from eyebright.presets import preset_settings
+    from eyebright.settings import Settings
+    from eyebright.training.trainer import Run, resume, train
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "Classifier": "eyebright.classifier",
+    "Dataset": "eyebright.data.dataset",
+    "EyebrightError": "eyebright.errors",
+    "Run": "eyebright.training.trainer",
+    "Settings": "eyebright.settings",
+    "evaluate": "eyebright.evaluation.evaluate",
+    "load_dataset": "eyebright.data.loading",
+    "preset_settings": "eyebright.presets",
+    "resume": "eyebright.training.trainer",
+    "train": "eyebright.training.trainer",
+}
+
+__all__ = [
+    "Classifier",
+    "Dataset",
+    "EyebrightError",
+    "Run",
+    "Settings",
+    "evaluate",
+    "load_dataset",
+    "preset_settings",
+    "resume",
+    "train",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'eyebright' has no attribute {name!r}")
+    return getattr(importlib.import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*__all__, "__version__"])

@@ -16,7 +16,7 @@ from eyebright import storage
 from eyebright.backend import keras
 from eyebright.errors import ClassifierError, DataError, StorageError
 from eyebright.models import Architecture, build_model
-from eyebright.models.inference import Logits, compiled_logits
+from eyebright.models.inference import Logits, LogitsFunction, compiled_logits
 
 KIND = "eyebright-classifier"
 VERSION = 1
@@ -103,7 +103,7 @@ class Classifier:
         return self._logits(images, chosen)
 
     @cached_property
-    def _logits(self) -> Any:
+    def _logits(self) -> LogitsFunction:
         model = build_model(self.architecture, "float32")
         load_weights(model, self.weights)
         return compiled_logits(model)
@@ -163,14 +163,14 @@ def load_weights(model: keras.Model, weights: dict[str, NDArray[Any]]) -> None:
     if expected != received:
         wrong = sorted(expected.items() ^ received.items())[0][0]
         raise ClassifierError(
-            f"weight {wrong!r}: the model has {expected.get(wrong, 'none')}, the file has {received.get(wrong, 'none')}."
+            f"weight {wrong!r}: the model has {expected.get(wrong, 'none')}, the file {received.get(wrong, 'none')}."
         )
     for weight in model.weights:
         weight.assign(weights[weight.path])
 
 
 def arrays_to_npz(arrays: dict[str, NDArray[Any]]) -> bytes:
-    """Arrays by name as the bytes of an .npz file (NumPy dates its entries 1980, so the same arrays, the same bytes)."""
+    """Arrays by name as the bytes of an .npz file (NumPy dates its entries 1980: same arrays, same bytes)."""
     buffer = io.BytesIO()
     np.savez(buffer, **arrays)  # type: ignore[arg-type]
     return buffer.getvalue()

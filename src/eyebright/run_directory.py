@@ -1,14 +1,14 @@
 """A run's directory: what lies in it, and who may write it.
 
-    settings.toml          every setting of the run, resolved        written before the first step
-    data.json              name, fingerprint, classes of its data    written before the first step
-    metrics.csv            every scalar that was recorded
-    events.out.tfevents.*  the same and more, for TensorBoard
-    checkpoints/step-*/    see training/checkpoint.py
-    model/                 the saved classifier, see classifier.py
-    test_predictions.npz   labels, logits, image hashes of the one run over the test images
-    looks.json             how often a model of this run met the test images
-    results.json           written last: it marks a finished run
+settings.toml          every setting of the run, resolved        written before the first step
+data.json              name, fingerprint, classes of its data    written before the first step
+metrics.csv            every scalar that was recorded
+events.out.tfevents.*  the same and more, for TensorBoard
+checkpoints/step-*/    see training/checkpoint.py
+model/                 the saved classifier, see classifier.py
+test_predictions.npz   labels, logits, image hashes of the one run over the test images
+looks.json             how often a model of this run met the test images
+results.json           written last: it marks a finished run
 """
 
 from __future__ import annotations
@@ -167,8 +167,8 @@ class RunDirectory:
         """
         if dataset.fingerprint != self.data.fingerprint:
             raise RunError(
-                f"{dataset.name}: this is not the data of the run {self.path} (fingerprint {dataset.fingerprint[:12]}…, "
-                f"the run's {self.data.fingerprint[:12]}…)."
+                f"{dataset.name}: this is not the data of the run {self.path} "
+                f"(fingerprint {dataset.fingerprint[:12]}…, the run's {self.data.fingerprint[:12]}…)."
             )
 
 

@@ -41,6 +41,14 @@ class Settings(BaseModel):
         0.2, gt=0, lt=1, description="Fraction kept for testing where the data set comes without a test split."
     )
 
+    split_seed: int = Field(
+        0,
+        ge=0,
+        lt=2**63,
+        description="Decides which images are kept for validation and testing. Apart from --seed, so that runs of "
+        "other seeds are tested on the same images.",
+    )
+
     # The model
     preprocessing: Preprocessing = Field(
         "mean-image",
@@ -101,6 +109,11 @@ class Settings(BaseModel):
     def _departures(self) -> set[str]:
         fields = type(self).model_fields
         return {name for name in self.model_fields_set if getattr(self, name) != fields[name].default}
+
+    @property
+    def split(self) -> dict[str, Any]:
+        """The arguments of `split_dataset`."""
+        return {"validation": self.validation, "test_fraction": self.test_fraction, "seed": self.split_seed}
 
     def to_toml(self) -> bytes:
         """The settings as a TOML file, sorted by name, that `--config` reads back."""

@@ -118,7 +118,7 @@ def _manifest_bytes(manifest: dict[str, Any]) -> bytes:
 def _read_manifest(path: Path) -> dict[str, Any]:
     content = _read(path)
     try:
-        manifest = json.loads(content)
+        manifest: dict[str, Any] = json.loads(content)
         manifest.pop(_OWN_HASH)
         # Compared byte for byte, so that a flipped bit in its white space is noticed as well.
         intact = _manifest_bytes(manifest) == content

@@ -63,7 +63,7 @@ class Dataset:
 
     @property
     def image_shape(self) -> tuple[int, int, int]:
-        """(height, width, channels)"""
+        """(height, width, channels)."""
         height, width, channels = self.images.shape[1:]
         return height, width, channels
 
@@ -103,8 +103,7 @@ def _check_arrays(
 ) -> None:
     if images.dtype != np.uint8 or images.ndim != 4:
         raise DataError(
-            f"{name}: images must be uint8 [N, height, width, channels]; these are {images.dtype} "
-            f"{list(images.shape)}."
+            f"{name}: images must be uint8 [N, height, width, channels]; these are {images.dtype} {list(images.shape)}."
         )
     if 0 in images.shape:
         raise DataError(f"{name}: it has no images (their array has the shape {list(images.shape)}).")

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
+
+from eyebright.metrics.intervals import wilson_interval
 
 
 def count_correct(labels: NDArray[np.int32], scores: NDArray[np.floating]) -> int:
@@ -45,3 +49,34 @@ def confusion_matrix(labels: NDArray[np.int32], scores: NDArray[np.floating]) ->
     classes = scores.shape[1]
     counts = np.bincount(labels * classes + scores.argmax(axis=1), minlength=classes**2)
     return counts.reshape(classes, classes)
+
+
+def per_class_scores(confusion: NDArray[np.int64], class_names: tuple[str, ...]) -> list[dict[str, Any]]:
+    """Precision, recall and F1 of each class.
+
+    Args:
+        confusion: int64 [classes, classes], as `confusion_matrix` gives it.
+        class_names: in the order of its rows.
+
+    Returns:
+        One dict a class: `label`, `support` (number of its images), `precision`, `recall`, `recall_ci95` (Wilson),
+        `f1`. A figure that is not defined (nothing was taken for the class, or it has no images) is None.
+
+    >>> per_class_scores(np.array([[3, 1], [0, 4]]), ("cat", "dog"))[0]["precision"]
+    1.0
+    """
+    rows: list[dict[str, Any]] = []
+    for name, hits, support, taken in zip(
+        class_names, confusion.diagonal().tolist(), confusion.sum(1).tolist(), confusion.sum(0).tolist(), strict=True
+    ):
+        rows.append(
+            {
+                "label": name,
+                "support": support,
+                "precision": hits / taken if taken else None,
+                "recall": hits / support if support else None,
+                "recall_ci95": list(wilson_interval(hits, support)) if support else None,
+                "f1": 2 * hits / (support + taken) if support + taken else None,
+            }
+        )
+    return rows

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from eyebright.backend import keras
-
 from eyebright.models.architecture import Architecture
 from eyebright.models.fully_connected import build_fully_connected
 from eyebright.models.softmax import build_softmax
+
+__all__ = ["MODELS", "Architecture", "build_model"]
 
 MODELS = {"softmax": build_softmax, "fc": build_fully_connected}
 

@@ -6,7 +6,6 @@ from typing import Self
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt
 
-from eyebright.data.dataset import Dataset
 from eyebright.settings import Activation, Model, Preprocessing, Settings
 
 
@@ -30,7 +29,7 @@ class Architecture(BaseModel):
     dropout: float = 0.0
 
     @classmethod
-    def of(cls, settings: Settings, dataset: Dataset) -> Self:
-        """The architecture that these settings mean for this data."""
+    def of(cls, settings: Settings, image_shape: tuple[int, int, int], classes: int) -> Self:
+        """The architecture that these settings mean for images of this shape and this many classes."""
         chosen = settings.model_dump(include=set(cls.model_fields) - {"image_shape", "classes"})
-        return cls(image_shape=dataset.image_shape, classes=len(dataset.class_names), **chosen)
+        return cls(image_shape=image_shape, classes=classes, **chosen)

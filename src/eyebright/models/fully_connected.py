@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from eyebright.backend import keras
-
 from eyebright.models.architecture import Architecture
 from eyebright.models.layers import Standardize, TruncatedNormal
 

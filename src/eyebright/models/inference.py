@@ -13,9 +13,10 @@ _IMAGES_AT_ONCE = 1000
 
 Images = NDArray[np.uint8]
 Logits = NDArray[np.floating]
+LogitsFunction = Callable[[Images, NDArray[np.int64]], Logits]
 
 
-def compiled_logits(model: keras.Model) -> Callable[[Images, NDArray[np.int64]], Logits]:
+def compiled_logits(model: keras.Model) -> LogitsFunction:
     """Compile a model for inference.
 
     Returns:

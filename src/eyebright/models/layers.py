@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from eyebright.backend import keras
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtr, ndtri
 
+from eyebright.backend import keras
 from eyebright.randomness import Stream, uniforms
 from eyebright.settings import Preprocessing
 
@@ -92,4 +92,5 @@ class TruncatedNormal(keras.initializers.Initializer):  # type: ignore[misc]
         u = uniforms(self.seed, Stream.WEIGHTS, self.index, int(np.prod(shape)))
         normal = ndtri(ndtr(-2.0) + (ndtr(2.0) - ndtr(-2.0)) * u)
         fan_in = np.prod(shape[:-1])
-        return (normal / np.sqrt(fan_in)).reshape(shape).astype(dtype or "float32")
+        weights: NDArray[np.float64] = (normal / np.sqrt(fan_in)).reshape(shape)
+        return weights.astype(dtype or "float32")

@@ -19,8 +19,9 @@ from numpy.typing import NDArray
 
 from eyebright import storage
 from eyebright.backend import keras
-from eyebright.classifier import arrays_to_npz, npz_to_arrays
+from eyebright.classifier import Classifier, arrays_to_npz, model_weights, npz_to_arrays
 from eyebright.errors import CheckpointError, StorageError
+from eyebright.models import Architecture, build_model
 
 KIND = "eyebright-checkpoint"
 VERSION = 1
@@ -36,6 +37,7 @@ class TrainingState:
         train_seconds: seconds trained so far, over all processes that worked on it.
         best_step: the step whose weights were best on validation, or None before the first validation.
         best_accuracy: validation accuracy at that step.
+        last_accuracy: validation accuracy when it was last measured, or None.
         epochs_without_gain: validations since then.
         stopped_early: whether patience ended the run.
     """
@@ -43,7 +45,8 @@ class TrainingState:
     step: int = 0
     train_seconds: float = 0.0
     best_step: int | None = None
-    best_accuracy: float = 0.0
+    best_accuracy: float | None = None
+    last_accuracy: float | None = None
     epochs_without_gain: int = 0
     stopped_early: bool = False
 
@@ -98,22 +101,22 @@ class Checkpoints:
         damaged: list[str] = []
         for step in reversed(self.steps()):
             try:
-                return self.restore(step, model, optimizer), damaged
+                return self.restore(checkpoint_name(step), model, optimizer), damaged
             except CheckpointError as error:
                 damaged.append(str(error))
         if damaged:
             raise CheckpointError("\n".join([*damaged, f"{self.directory}: no checkpoint is intact. Train anew."]))
         return TrainingState(), []
 
-    def restore(self, step: int, model: keras.Model, optimizer: Any = None) -> TrainingState:
-        """Restore the checkpoint of one step into a model and, unless it is None, an optimizer.
+    def restore(self, name: str, model: keras.Model, optimizer: Any = None) -> TrainingState:
+        """Restore one checkpoint ("step-1000") into a model and, unless it is None, an optimizer.
 
         Raises:
             CheckpointError: it is not there, or damaged, or of another model.
         """
-        path = self._path(step)
-        if not path.is_dir():
-            known = ", ".join(f"step-{s}" for s in self.steps()) or "none"
+        path = self.directory / name
+        if not _NAME.fullmatch(name) or not path.is_dir():
+            known = ", ".join(checkpoint_name(step) for step in self.steps()) or "none"
             raise CheckpointError(f"{path}: there is no such checkpoint. There are: {known}.")
         try:
             parts = storage.read_directory(path, kind=KIND, version=VERSION)
@@ -126,8 +129,32 @@ class Checkpoints:
             raise CheckpointError(f"{path}: not a checkpoint of this run: {error}") from error
         return state
 
+    def load_classifier(self, name: str, architecture: Architecture, class_names: tuple[str, ...]) -> Classifier:
+        """The classifier of one checkpoint.
+
+        Args:
+            name: "step-1000".
+            architecture: of the run.
+            class_names: of the run.
+
+        Raises:
+            CheckpointError: no such checkpoint, or it is damaged.
+        """
+        model = build_model(architecture)
+        self.restore(name, model)
+        return Classifier(architecture, class_names, model_weights(model))
+
     def _path(self, step: int) -> Path:
-        return self.directory / f"step-{step}"
+        return self.directory / checkpoint_name(step)
+
+
+def checkpoint_name(step: int) -> str:
+    """The name of a step's checkpoint.
+
+    >>> checkpoint_name(1000)
+    'step-1000'
+    """
+    return f"step-{step}"
 
 
 def _variables(model: keras.Model, optimizer: Any) -> dict[str, Any]:

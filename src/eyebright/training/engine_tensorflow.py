@@ -43,8 +43,8 @@ class TensorFlowEngine:
     """
 
     def __init__(self, model: keras.Model, optimizer: Any, settings: Settings, dataset: Dataset) -> None:
-        self._model = model
-        self._optimizer = optimizer
+        self.model = model
+        self.optimizer = optimizer
         self._settings = settings
         optimizer.build(model.trainable_variables)
         with tf.device("CPU"):
@@ -64,9 +64,7 @@ class TensorFlowEngine:
         self._dataset = dataset
         self._logits = compiled_logits(model)
 
-    def train(
-        self, rows: NDArray[np.int32], learning_rates: NDArray[np.float32], first_step: int
-    ) -> StepRecords:
+    def train(self, rows: NDArray[np.int32], learning_rates: NDArray[np.float32], first_step: int) -> StepRecords:
         """Train k steps.
 
         Args:
@@ -81,6 +79,14 @@ class TensorFlowEngine:
         """Logits [n, classes] of some images, as in inference."""
         return self._logits(self._dataset.images, indices)
 
+    def labels(self, indices: NDArray[np.int64]) -> NDArray[np.int32]:
+        """Labels int32 [n] of some images."""
+        return self._dataset.labels[indices]
+
+    def example_images(self, indices: NDArray[np.int64]) -> NDArray[np.uint8]:
+        """Pixels uint8 [n, H, W, C] of some images."""
+        return self._dataset.images[indices]
+
     def graph(self) -> bytes:
         """The compiled steps as a serialised GraphDef, for TensorBoard."""
         serialised: bytes = self._compiled_steps.get_concrete_function().graph.as_graph_def().SerializeToString()
@@ -89,12 +95,12 @@ class TensorFlowEngine:
     def _steps(self, images: Any, labels: Any, rows: Any, learning_rates: Any, first_step: Any) -> Any:
         """The loop that is compiled: TensorFlow turns this `for` over a tensor into one of its own."""
         k = tf.shape(rows)[0]
-        dtype = self._model.output.dtype
+        dtype = self.model.output.dtype
         losses = tf.TensorArray(dtype, k)
         accuracies = tf.TensorArray(tf.float32, k)
-        logits = tf.zeros([rows.shape[1], self._model.output.shape[1]], dtype)
+        logits = tf.zeros([rows.shape[1], self.model.output.shape[1]], dtype)
         for i in tf.range(k):
-            self._optimizer.learning_rate.assign(learning_rates[i])
+            self.optimizer.learning_rate.assign(learning_rates[i])
             batch = rows[i]  # [B]
             loss, accuracy, logits = self._step(
                 tf.gather(images, batch), tf.gather(labels, batch), first_step + tf.cast(i, tf.int64)
@@ -108,12 +114,12 @@ class TensorFlowEngine:
         for state, key in self._dropout_seeds:
             state.assign(tf.stack([tf.constant(key, state.dtype), tf.cast(step, state.dtype)]))
         with tf.GradientTape() as tape:
-            logits = self._model(images, training=True)  # [B, classes]
+            logits = self.model(images, training=True)  # [B, classes]
             loss = cross_entropy(logits, labels, self._settings.label_smoothing)
             if self._settings.l2:
-                loss += l2_penalty(self._model, self._settings.l2)
-        variables = self._model.trainable_variables
-        self._optimizer.apply(tape.gradient(loss, [variable.value for variable in variables]), variables)
+                loss += l2_penalty(self.model, self._settings.l2)
+        variables = self.model.trainable_variables
+        self.optimizer.apply(tape.gradient(loss, [variable.value for variable in variables]), variables)
         predicted = tf.argmax(logits, axis=1, output_type=tf.int32)
         accuracy = tf.reduce_mean(tf.cast(predicted == labels, tf.float32))
         return loss, accuracy, logits

@@ -6,7 +6,7 @@ import csv
 import io
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,9 +15,9 @@ from rich.console import Console
 from eyebright.backend import keras
 from eyebright.settings import Settings
 from eyebright.storage import write_file
-from eyebright.training.engine_tensorflow import StepRecords
+from eyebright.training.engine_tensorflow import StepRecords, TensorFlowEngine
 from eyebright.training.progress import TrainingProgress
-from eyebright.training.tensorboard import TensorBoardLog
+from eyebright.training.tensorboard import EXAMPLES, TensorBoardLog
 
 COLUMNS = (
     "step", "loss", "train_accuracy", "learning_rate", "images_per_second", "validation_loss", "validation_accuracy",
@@ -42,7 +42,7 @@ class Monitor:
         self, directory: Path, settings: Settings, total_steps: int, done: int, console: Console | None
     ) -> None:
         self._settings = settings
-        self.tensorboard = TensorBoardLog(directory, done)
+        self._tensorboard = TensorBoardLog(directory, done)
         self._progress = TrainingProgress(console, total_steps, done)
         path = directory / "metrics.csv"
         _keep_rows_before(path, done)
@@ -58,7 +58,17 @@ class Monitor:
     ) -> None:
         self._progress.__exit__(kind, error, traceback)
         self._file.close()
-        self.tensorboard.close()
+        self._tensorboard.close()
+
+    def describe_run(self, engine: TensorFlowEngine, training: NDArray[np.int64]) -> None:
+        """Write down what is known before the first step: graph, some images, settings, initial weights.
+
+        Args:
+            engine: of the run.
+            training: int64 [n], indices of the training images.
+        """
+        self._tensorboard.describe_run(engine.graph(), engine.example_images(training[:EXAMPLES]), self._settings)
+        self._tensorboard.weights(0, engine.model)
 
     def record_steps(
         self, steps: NDArray[np.int64], records: StepRecords, learning_rate: float, seconds: float
@@ -79,7 +89,7 @@ class Monitor:
                 "images_per_second": images_per_second,
             },
         )
-        self.tensorboard.logits(step, records.logits)
+        self._tensorboard.logits(step, records.logits)
 
     def record_validation(self, steps_done: int, loss: float, accuracy: float) -> None:
         """Show and write down a validation."""
@@ -88,12 +98,16 @@ class Monitor:
 
     def record_weights(self, steps_done: int, model: keras.Model) -> None:
         """Write down the distribution of the weights."""
-        self.tensorboard.weights(steps_done, model)
+        self._tensorboard.weights(steps_done, model)
+
+    def record_results(self, steps_done: int, results: dict[str, Any]) -> None:
+        """Write down the figure that TensorBoard's table of hyperparameters compares runs by."""
+        self._tensorboard.scalars(steps_done, {"test_accuracy": results["test_accuracy"]})
 
     def _write(self, step: int, scalars: dict[str, float]) -> None:
         self._csv.writerow({"step": step, **scalars})
         self._file.flush()
-        self.tensorboard.scalars(step, scalars)
+        self._tensorboard.scalars(step, scalars)
 
 
 def _keep_rows_before(path: Path, done: int) -> None:

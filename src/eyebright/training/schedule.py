@@ -6,9 +6,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eyebright.settings import Settings
+from eyebright.training.batches import steps_per_epoch
 
 _ONE_CYCLE_RISE = 0.3  # of the run; the rest is the way down
 _STEP_DROPS = (0.5, 0.75)  # of the run; at each the rate falls to a tenth
+
+
+def run_length(settings: Settings, training_images: int) -> int:
+    """The number of steps of a run: `max_steps`, or `epochs` times the batches of an epoch."""
+    if settings.epochs is None:
+        return settings.max_steps or 0  # never 0: the settings have one of the two
+    return settings.epochs * steps_per_epoch(training_images, settings.batch_size)
 
 
 def learning_rates(settings: Settings, steps: NDArray[np.int64], total_steps: int) -> NDArray[np.float32]:
@@ -31,6 +39,7 @@ def learning_rates(settings: Settings, steps: NDArray[np.int64], total_steps: in
         float32 [k]
     """
     progress = steps / total_steps  # [k], 0 … 1
+    factor: NDArray[np.floating]
     match settings.schedule:
         case "constant":
             factor = np.ones(len(steps))

@@ -15,7 +15,7 @@ from eyebright.backend import keras
 from eyebright.settings import Settings
 
 _BINS = 30  # evenly wide, as TensorFlow's own summaries have them; finer ones cost a sort of all weights
-_EXAMPLES = 32
+EXAMPLES = 32  # images of the grid
 _MAX_PICTURES = 64
 
 
@@ -28,6 +28,9 @@ class TensorBoardLog:
     """
 
     def __init__(self, directory: Path, resumed_at: int) -> None:
+        if not resumed_at:  # what a process wrote that was killed before its first checkpoint
+            for file in directory.glob("events.out.tfevents.*"):
+                file.unlink()
         self._writer = SummaryWriter(str(directory), purge_step=resumed_at or None)
 
     def describe_run(self, graph: bytes, examples: NDArray[np.uint8], settings: Settings) -> None:
@@ -39,7 +42,7 @@ class TensorBoardLog:
             settings: of the run.
         """
         self._writer.file_writer.event_writer.add_event(Event(graph_def=graph))
-        self._writer.add_images("examples", examples[:_EXAMPLES], 0, dataformats="NHWC")
+        self._writer.add_images("examples", examples, 0, dataformats="NHWC")
         values = {key: value for key, value in settings.to_dict().items() if not isinstance(value, list)}
         for summary in hparams(values, {"test_accuracy": 0.0}):
             self._writer.file_writer.add_summary(summary)
@@ -76,7 +79,8 @@ def first_layer_pictures(model: keras.Model) -> NDArray[np.uint8] | None:
     height, width, channels = model.input.shape[1:]
     if kernel.shape[0] != height * width * channels:
         return None
-    pictures = kernel[:, :_MAX_PICTURES].T.reshape(-1, height, width, channels)
-    low = pictures.min(axis=(1, 2, 3), keepdims=True)
+    pictures: NDArray[Any] = kernel[:, :_MAX_PICTURES].T.reshape(-1, height, width, channels)
+    low: NDArray[Any] = pictures.min(axis=(1, 2, 3), keepdims=True)
     span = np.ptp(pictures, axis=(1, 2, 3), keepdims=True)
-    return ((pictures - low) / np.where(span > 0, span, 1) * 255).astype(np.uint8)
+    scaled: NDArray[Any] = (pictures - low) / np.where(span > 0, span, 1) * 255
+    return scaled.astype(np.uint8)

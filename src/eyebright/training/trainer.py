@@ -12,28 +12,28 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.console import Console
 
-from eyebright.backend import available_threads, keras, set_threads
+from eyebright.backend import available_threads, set_threads
 from eyebright.classifier import Classifier, model_weights
 from eyebright.data.dataset import Dataset
 from eyebright.data.split import Split, split_dataset
-from eyebright.errors import SettingsError, TrainingError, TrainingInterrupted
+from eyebright.errors import SettingsError, TrainingInterrupted
 from eyebright.metrics.scores import accuracy_score, log_loss
 from eyebright.models import Architecture, build_model
 from eyebright.run_directory import DataRecord, RunDirectory, check_free
 from eyebright.settings import Settings
-from eyebright.training.batches import batch_positions, steps_per_epoch
-from eyebright.training.checkpoint import Checkpoints, TrainingState
-from eyebright.training.engine_tensorflow import StepRecords, TensorFlowEngine
+from eyebright.training.batches import batch_positions
+from eyebright.training.checkpoint import Checkpoints, TrainingState, checkpoint_name
+from eyebright.training.engine_tensorflow import TensorFlowEngine
 from eyebright.training.extension import extended_settings
+from eyebright.training.health import check_losses, check_weights
 from eyebright.training.interrupts import Interrupts
 from eyebright.training.monitor import Monitor
 from eyebright.training.optimizers import build_optimizer
+from eyebright.training.pace import Pace
 from eyebright.training.precision import resolve_precision
 from eyebright.training.progress import say
 from eyebright.training.results import finish_run
-from eyebright.training.schedule import learning_rates
-
-_SECONDS_IN_ONE_CALL = 0.5  # at most about this long between two looks at Ctrl-C and the progress bar
+from eyebright.training.schedule import learning_rates, run_length
 
 
 @dataclass(frozen=True)
@@ -79,29 +79,27 @@ def train(
 
     >>> import tempfile
     >>> from eyebright import load_dataset, preset_settings, train
-    >>> settings = preset_settings("default", model="softmax", epochs=1)
+    >>> settings = preset_settings("default", model="softmax", epochs=1, batch_size=200)
     >>> run = train(settings, load_dataset("digits"), tempfile.mkdtemp() + "/run")
     >>> run.results["steps"], run.classifier.predict(load_dataset("digits").images[:2]).shape
     (6, (2, 10))
     """
+    started = time.perf_counter() if started is None else started
     run_dir = Path(run_dir)
     check_free(run_dir)
-    split = split_dataset(
-        dataset,
-        validation=_fraction_or_number(settings.validation),
-        test_fraction=settings.test_fraction,
-        seed=settings.seed,
-    )
+    split = split_dataset(dataset, **settings.split)
     if settings.batch_size > len(split.train):
         raise SettingsError(
             f"--batch-size {settings.batch_size}: larger than the training set ({len(split.train):,} images)."
         )
-    settings, reason = _resolved(settings, dataset)
+    precision, reason = resolve_precision(settings.precision, _architecture(settings, dataset))
+    threads = settings.threads or available_threads()
+    settings = settings.model_copy(update={"precision": precision, "threads": threads})
     run = RunDirectory.create(run_dir, settings, DataRecord.of(dataset, split))
     for key, value in settings.to_dict().items():
         say(console, f"{key} = {value}")
-    say(console, f"precision {settings.precision}: {reason}")
-    return _train(run, dataset, split, console, time.perf_counter() if started is None else started)
+    say(console, f"Precision {precision}: {reason}")
+    return _train(run, dataset, split, console, started)
 
 
 def resume(
@@ -114,6 +112,8 @@ def resume(
 ) -> Run:
     """Go on with a run from its newest intact checkpoint, to the same bits as if it had never stopped.
 
+    A run that is finished, and is not made longer, is left as it is.
+
     Args:
         run_dir: the run's directory.
         dataset: the data that it was begun with; its fingerprint is checked.
@@ -123,36 +123,29 @@ def resume(
         started: as for `train`.
 
     Raises:
-        RunError: no run, other data, settings that contradict the run's, or the run is finished.
+        RunError: no run, other data, or settings that contradict the run's.
         CheckpointError: there are checkpoints and all of them are damaged.
     """
+    started = time.perf_counter() if started is None else started
     run = RunDirectory.open(Path(run_dir))
     run.check_same_data(dataset)
-    settings = extended_settings(run, flags or {})
-    split = split_dataset(
-        dataset,
-        validation=_fraction_or_number(settings.validation),
-        test_fraction=settings.test_fraction,
-        seed=settings.seed,
-    )
-    return _train(run, dataset, split, console, time.perf_counter() if started is None else started, settings)
-
-
-def _train(
-    run: RunDirectory,
-    dataset: Dataset,
-    split: Split,
-    console: Console | None,
-    started: float,
-    settings: Settings | None = None,
-) -> Run:
-    """Train from wherever the run's checkpoints are, evaluate, and save the classifier."""
-    with run.locked(), Interrupts() as interrupts:
-        if settings is not None and settings != run.settings:
+    split = split_dataset(dataset, **run.settings.split)
+    with run.locked():
+        settings = extended_settings(run, flags or {}, len(split.train))
+        if settings == run.settings and run.results is not None:
+            say(console, f"{run.path}: this run is finished.")
+            return Run(run.path, run.results)
+        if settings != run.settings:
             run.extend(settings)
-        settings = run.settings
+    return _train(run, dataset, split, console, started)
+
+
+def _train(run: RunDirectory, dataset: Dataset, split: Split, console: Console | None, started: float) -> Run:
+    """Train from wherever the run's checkpoints are to its end, evaluate, and save the classifier."""
+    settings, architecture = run.settings, _architecture(run.settings, dataset)
+    with run.locked(), Interrupts() as interrupts:
         set_threads(settings.threads or available_threads())
-        model = build_model(Architecture.of(settings, dataset), settings.precision, settings.seed)
+        model = build_model(architecture, settings.precision, settings.seed)
         model.get_layer("standardize").measure(dataset.images, split.train)
         optimizer = build_optimizer(settings, model)
         checkpoints = Checkpoints(run.path / "checkpoints", settings.keep_checkpoints)
@@ -161,10 +154,72 @@ def _train(
             say(console, f"Passed over: {message}")
         if state.step:
             say(console, f"Going on from step {state.step}")
-        training = _Training(run, settings, dataset, split, model, optimizer, checkpoints, state, console)
-        training.run_to_the_end(interrupts)
-        if settings.restore_best and state.best_step is not None:
-            checkpoints.restore(state.best_step, model)
-        classifier = Classifier(Architecture.of(settings, dataset), dataset.class_names, model_weights(model))
-        results = finish_run(run, classifier, dataset, split, state, started)
+        engine = TensorFlowEngine(model, optimizer, settings, dataset)
+        total_steps = run_length(settings, len(split.train))
+        with Monitor(run.path, settings, total_steps, state.step, console) as monitor:
+            _train_steps(run, split, engine, checkpoints, state, monitor, interrupts)
+            if settings.restore_best and state.best_step is not None:
+                checkpoints.restore(checkpoint_name(state.best_step), model)
+            classifier = Classifier(architecture, dataset.class_names, model_weights(model))
+            results = finish_run(run, classifier, dataset, split, state, started)
+            monitor.record_results(state.step, results)
     return Run(run.path, results)
+
+
+def _train_steps(
+    run: RunDirectory,
+    split: Split,
+    engine: TensorFlowEngine,
+    checkpoints: Checkpoints,
+    state: TrainingState,
+    monitor: Monitor,
+    interrupts: Interrupts,
+) -> None:
+    """The training loop. Some steps make one compiled call; what happens between two calls stands here."""
+    settings, training, images = run.settings, split.train.astype(np.int32), len(split.train)
+    total_steps = run_length(settings, images)
+    pace = Pace(settings, images, total_steps)
+    clock = time.perf_counter() - state.train_seconds
+    if state.step == 0:
+        monitor.describe_run(engine, split.train)
+    while state.step < total_steps and not state.stopped_early:
+        steps = pace.next_steps(state.step)  # [k]
+        rates = learning_rates(settings, steps, total_steps)  # [k]
+        batches = training[batch_positions(settings.seed, steps, images, settings.batch_size)]  # [k, B]
+        records = engine.train(batches, rates, state.step)
+        check_losses(records, steps, rates, checkpoints)
+        state.step += len(steps)
+        monitor.record_steps(steps, records, float(rates[-1]), pace.finish(steps))
+        if pace.is_epoch_end(state.step) and len(split.validation):
+            _validate(engine, split.validation, settings, state, monitor)
+        state.train_seconds = time.perf_counter() - clock
+        stopping = state.stopped_early or interrupts.received is not None
+        if pace.is_checkpoint(state.step) or stopping or (settings.restore_best and state.best_step == state.step):
+            check_weights(engine.model, state.step, float(rates[-1]), checkpoints)
+            checkpoints.save(state, engine.model, engine.optimizer)
+            monitor.record_weights(state.step, engine.model)
+        if interrupts.received is not None and state.step < total_steps:
+            raise TrainingInterrupted(
+                f"Stopped at step {state.step}; everything is saved. Go on with: eyebright train --resume {run.path}",
+                interrupts.received,
+            )
+    state.train_seconds = time.perf_counter() - clock
+
+
+def _validate(
+    engine: TensorFlowEngine, validation: NDArray[np.int64], settings: Settings, state: TrainingState, monitor: Monitor
+) -> None:
+    """Measure the model on the validation images; note the best step so far and whether patience has run out."""
+    logits, labels = engine.logits(validation), engine.labels(validation)
+    accuracy = accuracy_score(labels, logits)
+    monitor.record_validation(state.step, log_loss(labels, logits), accuracy)
+    state.last_accuracy = accuracy
+    if state.best_accuracy is None or accuracy > state.best_accuracy:
+        state.best_step, state.best_accuracy, state.epochs_without_gain = state.step, accuracy, 0
+    else:
+        state.epochs_without_gain += 1
+    state.stopped_early = settings.patience is not None and state.epochs_without_gain >= settings.patience
+
+
+def _architecture(settings: Settings, dataset: Dataset) -> Architecture:
+    return Architecture.of(settings, dataset.image_shape, len(dataset.class_names))

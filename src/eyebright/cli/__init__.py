@@ -1,0 +1,71 @@
+"""The command line: one thin file a command. Heavy libraries are imported inside the commands."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+
+from eyebright.cli.datasets import datasets
+from eyebright.cli.evaluate import evaluate
+from eyebright.cli.plot import plot
+from eyebright.cli.predict import predict
+from eyebright.cli.tensorboard import tensorboard
+from eyebright.cli.train import train
+from eyebright.errors import EyebrightError
+
+__all__ = ["app", "main"]
+
+app = typer.Typer(
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,  # plain help: thirty options need the whole width, and rich costs a quarter of the start
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog="Begin with: eyebright train",
+)
+for command in (train, evaluate, predict, plot, tensorboard, datasets):
+    app.command()(command)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        from eyebright import __version__
+
+        print(f"eyebright {__version__}")
+        raise typer.Exit
+
+
+@app.callback(invoke_without_command=True)
+def _eyebright(
+    context: typer.Context,
+    version: Annotated[  # noqa: ARG001 - its callback answers
+        bool, typer.Option("--version", help="Print the version.", callback=_print_version, is_eager=True)
+    ] = False,
+) -> None:
+    """From labelled images to an image classifier that you can trust, reproduce and put to work."""
+    if context.invoked_subcommand is None:
+        print(context.get_help())
+
+
+def main() -> None:
+    """Run the command line; exit with 0, 2 for what the user can mend, 128 + n after signal n, 1 for our own faults."""
+    try:
+        code = app(standalone_mode=False)
+    except EyebrightError as error:
+        _complain(f"{type(error).__name__}: {error}")
+        code = error.exit_code
+    except typer.TyperException as error:  # an unknown option, a missing argument, a number that is none
+        _complain(error.format_message())
+        code = 2
+    except BrokenPipeError:  # the reader of a pipe has seen enough
+        sys.stderr.close()
+        code = 1
+    if code == 130:
+        _complain("Interrupted.")
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def _complain(message: str) -> None:
+    """One message on standard error, as it is: never wrapped, no markup."""
+    print(message, file=sys.stderr)

@@ -1,0 +1,148 @@
+"""`eyebright evaluate`: exact figures of a run's classifier or checkpoint."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from eyebright.cli.output import print_json
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from eyebright.classifier import Classifier
+    from eyebright.data.dataset import Dataset
+    from eyebright.evaluation.evaluate import Evaluation
+    from eyebright.run_directory import RunDirectory
+
+
+def evaluate(
+    run: Annotated[Path, typer.Argument(help="Directory of a run.")],
+    data: Annotated[
+        str | None,
+        typer.Argument(
+            help="Other data of the same classes, or where the run's data lies now.", show_default="the run's"
+        ),
+    ] = None,
+    checkpoint: Annotated[
+        str | None,
+        typer.Option(metavar="step-N", help="Evaluate this checkpoint.", show_default="the saved classifier"),
+    ] = None,
+    split: Annotated[str, typer.Option(help="Which images: test, validation or train.")] = "test",
+    data_dir: Annotated[
+        Path | None, typer.Option(help="Where data sets of the catalogue are kept.", envvar="EYEBRIGHT_DATA")
+    ] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Measure a run's classifier or checkpoint exactly.
+
+    Every image of the split counts once. A run of a model on the run's test images counts as a look, which
+    results.json records: choose on validation images.
+    """
+    from eyebright.data.loading import load_dataset
+    from eyebright.errors import SettingsError, suggestion
+    from eyebright.run_directory import RunDirectory
+
+    if split not in ("train", "validation", "test"):
+        known = ("train", "validation", "test")
+        raise SettingsError(f"--split {split}: no such split.{suggestion(split, known)}")
+    directory = RunDirectory.open(run)
+    dataset = load_dataset(data or directory.settings.data, data_dir=data_dir, progress=not json)
+    own = dataset.fingerprint == directory.data.fingerprint
+    if data is None:
+        directory.check_same_data(dataset)
+    indices = _indices(directory, dataset, split, own)
+    classifier = _classifier(directory, checkpoint)
+
+    from eyebright.evaluation.evaluate import evaluate as evaluate_classifier
+
+    looks = None
+    if own and split == "test":
+        with directory.locked():
+            looks = directory.count_test_look()
+    evaluation = evaluate_classifier(classifier, dataset, indices)
+    if json:
+        print_json({**evaluation.to_dict(), "data": dataset.name, "split": split, "test_looks": looks})
+    else:
+        _print_tables(evaluation, f"{dataset.name}, {split} images", looks)
+
+
+def _indices(run: RunDirectory, dataset: Dataset, split: str, own: bool) -> NDArray[np.int64]:
+    """The images of a split: of the run's own data as the run split it, of other data as that came split."""
+    import numpy as np
+
+    from eyebright.data.split import split_dataset
+    from eyebright.errors import DataError
+
+    if own:
+        indices: NDArray[np.int64] = getattr(split_dataset(dataset, **run.settings.split), split)
+        if not len(indices):
+            raise DataError(f"--split {split}: the run {run.path} kept no such images.")
+        return indices
+    if split in dataset.splits:
+        return dataset.splits[split]
+    if dataset.splits or split != "test":
+        raise DataError(f"{dataset.name}: it has no split {split!r}.")
+    return np.arange(len(dataset))  # other data without splits: all of it is new to the classifier
+
+
+def _classifier(run: RunDirectory, checkpoint: str | None) -> Classifier:
+    from eyebright.backend import available_threads, set_threads
+    from eyebright.classifier import Classifier
+    from eyebright.errors import RunError
+
+    set_threads(run.settings.threads or available_threads())
+    if checkpoint is not None:
+        from eyebright.models import Architecture
+        from eyebright.training.checkpoint import Checkpoints
+
+        checkpoints = Checkpoints(run.path / "checkpoints", run.settings.keep_checkpoints)
+        architecture = Architecture.of(run.settings, run.data.image_shape, len(run.data.class_names))
+        return checkpoints.load_classifier(checkpoint, architecture, run.data.class_names)
+    if run.results is None:
+        raise RunError(
+            f"{run.path}: this run is not finished. Go on with it (eyebright train --resume {run.path}), or name one "
+            "of its checkpoints (--checkpoint step-N)."
+        )
+    return Classifier.load(run.path)
+
+
+def _print_tables(evaluation: Evaluation, what: str, looks: int | None) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console()
+    low, high = evaluation.accuracy_ci95
+    print(
+        f"Accuracy {evaluation.accuracy:.4f} (95% interval {low:.4f} to {high:.4f}) on {evaluation.n:,} images "
+        f"({what}); log loss {evaluation.log_loss:.4f}"
+    )
+    table = Table(
+        "class", "images", "precision", "recall", "95% interval", "F1", title="Per class", title_justify="left"
+    )
+    for row in evaluation.per_class:
+        interval = "{:.3f} to {:.3f}".format(*row["recall_ci95"]) if row["recall_ci95"] else "–"
+        figures = (_figure(row["precision"]), _figure(row["recall"]), interval, _figure(row["f1"]))
+        table.add_row(row["label"], f"{row['support']:,}", *figures)
+    console.print(table)
+    if len(evaluation.class_names) <= 20:
+        console.print(_confusion_table(evaluation))
+    if looks is not None:
+        print(f"Looks at the run's test images so far: {looks}")
+
+
+def _confusion_table(evaluation: Evaluation) -> Any:
+    from rich.table import Table
+
+    title = "Confusion matrix: an image's class down, what it was taken for across"
+    table = Table("", *(name[:10] for name in evaluation.class_names), title=title, title_justify="left")
+    for name, row in zip(evaluation.class_names, evaluation.confusion_matrix.tolist(), strict=True):
+        table.add_row(name, *(f"{count:,}" if count else "·" for count in row))
+    return table
+
+
+def _figure(value: float | None) -> str:
+    return "–" if value is None else f"{value:.3f}"

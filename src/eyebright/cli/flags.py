@@ -1,0 +1,60 @@
+"""The flags of `train`, made from the settings, so that each setting is described once."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from typing import Any, Literal, get_args, get_origin
+
+import typer
+
+from eyebright.presets import flag, read_preset
+from eyebright.settings import Settings
+
+_NOT_FLAGS = {"data"}  # an argument
+
+
+def with_settings_flags(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command that takes `**flags` an option for each setting; one that is not given is None."""
+    own = [p for p in inspect.signature(command, eval_str=True).parameters.values() if p.kind is not p.VAR_KEYWORD]
+    defaults = {**_field_defaults(), **read_preset("default", "fc").values}
+    options = [
+        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=_option(name, defaults), annotation=_type(name))
+        for name in Settings.model_fields
+        if name not in _NOT_FLAGS
+    ]
+    parameters = sorted([*own, *options], key=lambda p: p.kind)
+    command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    command.__annotations__ = {p.name: p.annotation for p in parameters}
+    return command
+
+
+def _field_defaults() -> dict[str, Any]:
+    return {name: field.default for name, field in Settings.model_fields.items()}
+
+
+def _option(name: str, defaults: dict[str, Any]) -> Any:
+    field, default = Settings.model_fields[name], defaults[name]
+    choices = _choices(field.annotation)
+    names = f"{flag(name)}/--no-{name.replace('_', '-')}" if field.annotation is bool else flag(name)
+    return typer.Option(
+        None,
+        names,
+        help=f"{field.description}" if default is None else f"{field.description} [default: {_shown(default)}]",
+        metavar="|".join(choices) if 0 < len(choices) < 6 else None,
+        show_default=False,  # the option's own default is None: not given
+    )
+
+
+def _shown(default: Any) -> str:
+    return str(default).lower() if isinstance(default, bool) else str(default)
+
+
+def _type(name: str) -> Any:
+    """What Typer parses a setting as: text for a choice, whose mistakes the settings explain better."""
+    annotation = Settings.model_fields[name].annotation
+    return str | None if _choices(annotation) else annotation | None  # type: ignore[operator]
+
+
+def _choices(annotation: Any) -> tuple[str, ...]:
+    return get_args(annotation) if get_origin(annotation) is Literal else ()

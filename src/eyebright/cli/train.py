@@ -1,0 +1,148 @@
+"""`eyebright train`: a run from its start, or on from where it stopped."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from eyebright.cli.flags import with_settings_flags
+from eyebright.cli.output import console_for, print_json_line
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from eyebright.training.trainer import Run
+
+_STARTED = time.perf_counter()  # this file is among the first things that the process reads
+
+
+@with_settings_flags
+def train(
+    data: Annotated[
+        str | None,
+        typer.Argument(
+            help="A data set of the catalogue (see: eyebright datasets), or the path of one. [default: digits]",
+            show_default=False,
+        ),
+    ] = None,
+    config: Annotated[
+        Path | None, typer.Option(help="A TOML file of settings, for example the settings.toml of a run.")
+    ] = None,
+    run_dir: Annotated[
+        Path | None,
+        typer.Option(
+            help="Directory of the run; must not exist. [default: runs/<date>-<time>-<data>-<model>]",
+            show_default=False,
+        ),
+    ] = None,
+    resume: Annotated[
+        Path | None, typer.Option(metavar="RUN_DIR", help="Go on with this run from its newest checkpoint.")
+    ] = None,
+    data_dir: Annotated[
+        Path | None, typer.Option(help="Where data sets of the catalogue are kept.", envvar="EYEBRIGHT_DATA")
+    ] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", help="Print nothing but errors.")] = False,
+    json: Annotated[
+        bool, typer.Option("--json", help="Print the results as one line of JSON; what is for people goes to stderr.")
+    ] = False,
+    **flags: Any,
+) -> None:
+    """Train a classifier and test it once.
+
+    Settings come from the preset, over it from --config, over that from the flags. The defaults shown are those of the
+    fc model's preset `default`; what a run uses is printed at its start.
+    """
+    console = console_for(quiet=quiet, json=json)
+    if resume is not None:
+        run = _resume(resume, data, data_dir, {"--config": config, "--run-dir": run_dir}, flags, console)
+    else:
+        run = _train(data, data_dir, config, run_dir, flags, console)
+    _summarise(run, console)
+    if json:
+        print_json_line(run.results)
+
+
+def _train(
+    data: str | None,
+    data_dir: Path | None,
+    config: Path | None,
+    run_dir: Path | None,
+    flags: Mapping[str, Any],
+    console: Console | None,
+) -> Run:
+    # What can be wrong with the command is found out before anything large is imported or read.
+    from eyebright.presets import resolve_settings
+
+    resolved = resolve_settings({"data": data, **flags}, config)
+
+    from datetime import datetime
+
+    from eyebright.data.catalog import CATALOG
+    from eyebright.data.loading import load_dataset
+    from eyebright.data.split import split_dataset
+    from eyebright.run_directory import check_free, default_path
+    from eyebright.training.progress import say
+
+    path = run_dir or default_path(resolved.settings, datetime.now().astimezone())
+    check_free(path)
+    dataset = load_dataset(resolved.settings.data, data_dir=data_dir, progress=console is not None)
+    settings = resolved.fitted(len(split_dataset(dataset, **resolved.settings.split).train))
+    if settings.data not in CATALOG:  # a path: so that the run knows its data from wherever it is resumed
+        settings = settings.model_copy(update={"data": str(Path(settings.data).expanduser().resolve())})
+    if settings.batch_size != resolved.settings.batch_size:
+        say(
+            console,
+            f"Batch size lowered from the preset's {resolved.settings.batch_size} to {settings.batch_size}: "
+            "the training set is small.",
+        )
+
+    from eyebright.training import trainer
+
+    return trainer.train(settings, dataset, path, console=console, started=_STARTED)
+
+
+def _resume(
+    run_dir: Path,
+    data: str | None,
+    data_dir: Path | None,
+    excluded: Mapping[str, Path | None],
+    flags: Mapping[str, Any],
+    console: Console | None,
+) -> Run:
+    from eyebright.data.loading import load_dataset
+    from eyebright.errors import RunError
+    from eyebright.run_directory import RunDirectory
+
+    for name, value in excluded.items():
+        if value is not None:
+            raise RunError(f"{name} {value}: has no meaning beside --resume, which goes on with a run as it is.")
+    recorded = RunDirectory.open(run_dir).settings.data
+    dataset = load_dataset(data or recorded, data_dir=data_dir, progress=console is not None)
+
+    from eyebright.training import trainer
+
+    return trainer.resume(run_dir, dataset, flags=flags, console=console, started=_STARTED)
+
+
+def _summarise(run: Run, console: Console | None) -> None:
+    from eyebright.training.progress import say
+
+    results = run.results
+    low, high = results["test_accuracy_ci95"]
+    say(
+        console,
+        f"Test accuracy {results['test_accuracy']:.4f} (95% interval {low:.4f} to {high:.4f}) "
+        f"on {results['test_images']:,} images",
+    )
+    say(
+        console,
+        f"Total time {results['total_seconds']:.2f} s, of which training {results['train_seconds']:.2f} s "
+        f"({results['images_per_second']:,.0f} images/s)",
+    )
+    say(console, f"The run is in {run.path}. What to do next:")
+    for command in (f"evaluate {run.path}", f"predict {run.path} PICTURE…", f"plot {run.path}", "tensorboard runs"):
+        say(console, f"  eyebright {command}")

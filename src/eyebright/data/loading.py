@@ -1,0 +1,107 @@
+"""`load_dataset`: from a name of the catalogue, or a path, to a `Dataset`."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from eyebright.data.catalog import CATALOG, DIGITS, CatalogEntry
+from eyebright.data.dataset import Dataset
+from eyebright.errors import DataError, MissingExtraError, suggestion
+
+ENVIRONMENT_VARIABLE = "EYEBRIGHT_DATA"
+
+
+def load_dataset(data: str | Path, *, data_dir: Path | None = None, progress: bool = False) -> Dataset:
+    """Load a data set of the catalogue, or one that lies somewhere.
+
+    A data set of the catalogue is downloaded at its first use, verified, and kept in the data directory. One that was
+    put there by hand, in any form that is recognised, is used as it is.
+
+    Args:
+        data: a name of the catalogue (`eyebright datasets` lists them) or a path. A name wins over a file or directory
+            of the same name; "./digits", or a `Path`, means the latter.
+        data_dir: the data directory; by default what EYEBRIGHT_DATA says, or else the user's data directory.
+        progress: whether a download shows a progress bar on standard error.
+
+    Raises:
+        DataError: no such name and no such path, or data that cannot be read.
+        DownloadError: a download failed.
+        MissingExtraError: what the data set needs is not installed.
+
+    >>> digits = load_dataset("digits")
+    >>> digits.images.shape, digits.images.max(), digits.splits
+    ((1797, 8, 8, 1), np.uint8(255), mappingproxy({}))
+    """
+    if isinstance(data, str) and data in CATALOG:
+        return _load_entry(CATALOG[data], data_directory(data_dir), progress=progress)
+    path = Path(data)
+    if not os.path.lexists(path):
+        near = suggestion(str(data).lower(), CATALOG)
+        raise DataError(f"{str(data)!r} is neither the name of a data set nor a path that exists.{near}")
+    from eyebright.data.readers import read_dataset
+
+    return read_dataset(path)
+
+
+def data_directory(data_dir: Path | None = None) -> Path:
+    """Where data sets of the catalogue are kept.
+
+    Args:
+        data_dir: what the user asked for; None for what EYEBRIGHT_DATA says, or else the user's data directory.
+    """
+    if data_dir is not None:
+        return data_dir
+    if from_environment := os.environ.get(ENVIRONMENT_VARIABLE):
+        return Path(from_environment).expanduser()
+    import platformdirs
+
+    return Path(platformdirs.user_data_dir("eyebright"))
+
+
+def _load_entry(entry: CatalogEntry, data_dir: Path, *, progress: bool) -> Dataset:
+    if entry.name == DIGITS:
+        return _digits(entry)
+    path = entry.found_in(data_dir)
+    if path is None:
+        from eyebright.data.download import fetch
+
+        fetch(entry, data_dir, progress=progress)
+        path = entry.found_in(data_dir) or entry.directory(data_dir)
+    from eyebright.data.readers import read_dataset
+
+    return _checked(entry, read_dataset(path), path)
+
+
+def _digits(entry: CatalogEntry) -> Dataset:
+    """Scikit-learn's digits. It came without a test split.
+
+    Their pixels have 17 levels, 0 … 16; level p becomes round(255 · p / 16), so that black and white are those of
+    every other picture. No two levels fall together: nothing is lost.
+    """
+    try:
+        from sklearn.datasets import load_digits
+    except ModuleNotFoundError as error:
+        raise MissingExtraError(f"The data set {entry.name!r}", "train") from error
+    digits = load_digits()
+    images = np.rint(digits.images * (255 / 16)).astype(np.uint8)[..., np.newaxis]  # [1797, 8, 8, 1]
+    return Dataset(images, digits.target.astype(np.int32), entry.class_names, entry.name)
+
+
+def _checked(entry: CatalogEntry, dataset: Dataset, path: Path) -> Dataset:
+    """The data set under its catalogue name, after a check that it is that one: it may have been put there by hand."""
+    found = (len(dataset), dataset.image_shape, len(dataset.class_names))
+    expected = (entry.images, entry.image_shape, len(entry.class_names))
+    if found != expected:
+        raise DataError(
+            f"{path}: this is not {entry.name}: it has {_described(*found)}; {entry.name} has {_described(*expected)}. "
+            "Remove it to have the right one downloaded."
+        )
+    return replace(dataset, class_names=entry.class_names, name=entry.name)
+
+
+def _described(images: int, image_shape: tuple[int, int, int], classes: int) -> str:
+    return f"{images:,} images of {'×'.join(map(str, image_shape))} in {classes} classes"

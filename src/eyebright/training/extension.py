@@ -1,0 +1,58 @@
+"""What `--resume` does with flags that are given beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from eyebright.errors import RunError
+from eyebright.presets import flag
+from eyebright.run_directory import RunDirectory
+from eyebright.settings import Settings
+from eyebright.training.schedule import run_length
+
+_LENGTH = ("epochs", "max_steps")
+
+
+def extended_settings(run: RunDirectory, flags: Mapping[str, Any], training_images: int) -> Settings:
+    """The settings to go on with: the run's own, or those of a longer run.
+
+    Args:
+        run: the run.
+        flags: settings by name as they were given; None means not given.
+        training_images: number of the run's training images.
+
+    Raises:
+        RunError: a flag contradicts the run, or the run cannot be made longer or shorter in the way that was asked for.
+    """
+    given = {key: value for key, value in flags.items() if value is not None}
+    for key, value in given.items():
+        own = getattr(run.settings, key)
+        # "auto" and a fraction are what a person repeats; the run remembers what they came to.
+        if key not in _LENGTH and value != own and not (key == "precision" and value == "auto"):
+            raise RunError(f"{flag(key)} {value}: contradicts the run {run.path}, which has {own}. Leave the flag out.")
+    length = {key: given[key] for key in _LENGTH if key in given}
+    if not length:
+        return run.settings
+    key, value = next(iter(length.items()))
+    return _lengthened(run, f"{flag(key)} {value}", length, training_images)
+
+
+def _lengthened(run: RunDirectory, asked: str, length: dict[str, int], training_images: int) -> Settings:
+    settings = run.settings
+    if len(length) > 1:
+        raise RunError("--epochs and --max-steps exclude each other: give one of the two.")
+    longer = settings.model_copy(update=dict.fromkeys(_LENGTH) | length)
+    before, after = run_length(settings, training_images), run_length(longer, training_images)
+    if after == before:
+        return settings
+    if after < before:
+        raise RunError(f"{asked}: the run {run.path} is {before:,} steps long, and a run cannot be made shorter.")
+    if settings.schedule != "constant":
+        raise RunError(
+            f"{asked}: the run {run.path} cannot be made longer, because its learning rate ({settings.schedule}) was "
+            f"planned for {before:,} steps. Train anew, or train with --schedule constant."
+        )
+    if run.results is not None and run.results["steps"] < before:
+        raise RunError(f"{asked}: the run {run.path} was ended by --patience at step {run.results['steps']:,}.")
+    return longer

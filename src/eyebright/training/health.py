@@ -1,0 +1,53 @@
+"""Whether a training still computes with finite numbers."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from eyebright.backend import keras
+from eyebright.errors import TrainingError
+from eyebright.training.checkpoint import Checkpoints
+from eyebright.training.engine_tensorflow import StepRecords
+
+
+def check_losses(
+    records: StepRecords, steps: NDArray[np.int64], learning_rates: NDArray[np.float32], checkpoints: Checkpoints
+) -> None:
+    """Stop a training whose loss became infinite or not a number.
+
+    Args:
+        records: of some steps.
+        steps: int64 [k], their numbers.
+        learning_rates: float32 [k].
+        checkpoints: of the run, to name the last good one.
+
+    Raises:
+        TrainingError: naming the step, the learning rate, and what to do.
+    """
+    bad = np.flatnonzero(~np.isfinite(records.losses))
+    if bad.size:
+        first = int(bad[0])
+        raise TrainingError(
+            _message(f"the loss is {records.losses[first]}", int(steps[first]), learning_rates[first], checkpoints)
+        )
+
+
+def check_weights(model: keras.Model, step: int, learning_rate: float, checkpoints: Checkpoints) -> None:
+    """Stop before weights that are not finite are saved: the loss shows it only a step later.
+
+    Raises:
+        TrainingError: naming the step, the learning rate, and what to do.
+    """
+    for variable in model.weights:
+        if not np.isfinite(variable.numpy()).all():
+            raise TrainingError(_message(f"{variable.path} is not finite", step, learning_rate, checkpoints))
+
+
+def _message(what: str, step: int, learning_rate: float, checkpoints: Checkpoints) -> str:
+    saved = checkpoints.steps()
+    kept = f"The checkpoint of step {saved[-1]} is kept. " if saved else ""
+    return (
+        f"Step {step}: {what} (learning rate {learning_rate:g}). {kept}"
+        f"Train anew with a lower --learning-rate (for example {learning_rate / 10:g}) or with --clip-norm 1."
+    )

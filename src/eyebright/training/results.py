@@ -1,0 +1,101 @@
+"""The end of a run: the saved classifier, its one run over the test images, and results.json, written last."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from eyebright.classifier import Classifier, arrays_to_npz, npz_to_arrays
+from eyebright.data.dataset import Dataset
+from eyebright.data.split import Split
+from eyebright.metrics.intervals import wilson_interval
+from eyebright.metrics.scores import count_correct, log_loss
+from eyebright.run_directory import RunDirectory
+from eyebright.storage import write_file
+from eyebright.training.checkpoint import TrainingState
+
+
+def finish_run(
+    run: RunDirectory, classifier: Classifier, dataset: Dataset, split: Split, state: TrainingState, started: float
+) -> dict[str, Any]:
+    """Save the classifier, run it over the test images once, and write results.json.
+
+    Args:
+        run: whose lock is held.
+        classifier: what was trained.
+        dataset: what it was trained on.
+        split: of the data set.
+        state: where the training ended.
+        started: `time.perf_counter()` at the start of the work.
+
+    Returns:
+        What results.json holds.
+    """
+    classifier.save(run.path / "model")
+    labels, logits = dataset.labels[split.test], _test_logits(run, classifier, dataset, split.test)
+    correct = count_correct(labels, logits)
+    settings = run.settings
+    seconds = state.train_seconds
+    results: dict[str, Any] = {
+        "test_accuracy": correct / len(labels),
+        "test_accuracy_ci95": list(wilson_interval(correct, len(labels))),
+        "test_loss": log_loss(labels, logits),
+        "test_images": len(labels),
+        "validation_accuracy": state.best_accuracy if settings.restore_best else state.last_accuracy,
+        "best_step": state.best_step,
+        "steps": state.step,
+        "train_seconds": seconds,
+        "total_seconds": time.perf_counter() - started,
+        "images_per_second": state.step * settings.batch_size / seconds,
+        "parameters": classifier.parameters,
+        "precision": settings.precision,
+        "backend": "tensorflow",
+        "threads": settings.threads,
+        "seed": settings.seed,
+        "data_fingerprint": dataset.fingerprint,
+        "weights_sha256": classifier.weights_sha256,
+        "test_looks": run.test_looks,
+    }
+    run.write_results(results)
+    return results
+
+
+def _test_logits(
+    run: RunDirectory, classifier: Classifier, dataset: Dataset, test: NDArray[np.int64]
+) -> NDArray[np.floating]:
+    """The classifier's logits of the test images, kept in test_predictions.npz.
+
+    A run that was killed after this point looks at what it kept, so that the test set is not met a second time.
+    """
+    path = run.path / "test_predictions.npz"
+    kept = _kept_logits(path, classifier.weights_sha256)
+    if kept is not None:
+        return kept
+    run.count_test_look()
+    logits = classifier.logits(dataset.images, test)
+    predictions = {
+        "labels": dataset.labels[test],
+        "logits": logits,
+        "image_sha256": image_hashes(dataset.images, test),
+        "weights_sha256": np.array(classifier.weights_sha256),
+    }
+    write_file(path, arrays_to_npz(predictions))
+    return logits
+
+
+def _kept_logits(path: Path, weights_sha256: str) -> NDArray[np.floating] | None:
+    if not path.is_file():
+        return None
+    arrays = npz_to_arrays(path.read_bytes())
+    return arrays["logits"] if str(arrays["weights_sha256"]) == weights_sha256 else None
+
+
+def image_hashes(images: NDArray[np.uint8], indices: NDArray[np.int64]) -> NDArray[np.uint8]:
+    """uint8 [n, 32]: SHA-256 of each image's pixels, to know the same test images again."""
+    digests = b"".join(hashlib.sha256(images[index].tobytes()).digest() for index in indices)
+    return np.frombuffer(digests, np.uint8).reshape(-1, 32)
