@@ -1,44 +1,49 @@
 # The one front door. `make help` lists what it does; the first of any target that needs it builds .venv.
 
-# The interpreter: the first of these that runs and that TensorFlow has wheels for (3.11 to 3.13).
+# The interpreter: the first of these that has what `make venv` needs and that TensorFlow has wheels for.
+FITS := import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info < (3, 14))
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python; do \
-	$$p -c 'import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' >/dev/null 2>&1 \
-	&& command -v $$p && break; done)
+	$$p -c '$(FITS)' >/dev/null 2>&1 && command -v $$p && break; done)
 VENV := .venv
 BIN := $(VENV)/bin
-# Records which lock the environment was built from; newer than the lock means up to date.
-STAMP := $(VENV)/.built-from-lock
-UV := $(shell command -v uv 2>/dev/null)
+# Written last, so that a build that was interrupted is none. It holds the folder that the environment was built in:
+# an environment that was moved or copied points back to the old folder, and is rebuilt.
+BUILT := $(VENV)/.built-from-lock
+INSTALLED := $(VENV)/.package-installed
+REBUILD := $(shell { read -r folder < $(BUILT); } 2>/dev/null && test "$$folder" = "$(CURDIR)" \
+	&& test -x $(BIN)/python || echo rebuild)
+UV := $(shell uv --version >/dev/null 2>&1 && command -v uv)
 PYTEST_ARGS ?=
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help venv train test lint format bench lock clean
+.PHONY: help venv train test lint format bench lock clean rebuild
 
 help:  ## Say what each target does
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):[^#]*## /\1\t/' | expand -t 10
 
-venv: $(STAMP)  ## Build .venv from requirements.lock (costs nothing when it is up to date)
+venv: $(INSTALLED)  ## Build .venv from requirements.lock (costs nothing when it is up to date)
 
-$(STAMP): requirements.lock
-	@test -n "$(PYTHON)" || { echo "make: no Python 3.11, 3.12 or 3.13 found. Install one of them with its venv module (Debian: apt install python3 python3-venv), or name it: make PYTHON=/path/to/python3.12" >&2; exit 2; }
-	@echo "Building $(VENV) from requirements.lock with $(PYTHON)"
-	@rm -rf $(VENV)
+$(BUILT): requirements.lock $(REBUILD)
+	@"$(PYTHON)" -c '$(FITS)' 2>/dev/null || { echo "make: Eyebright needs Python 3.11, 3.12 or 3.13 with its venv module: $(if $(PYTHON),$(PYTHON) does not fit,nothing on this PATH fits). Install one (Debian and Ubuntu: apt install python3-venv), or name it: make PYTHON=/path/to/python3.12" >&2; exit 2; }
+	@echo "Building $(VENV) from requirements.lock with $(PYTHON): once, a minute or two"
+	@"$(PYTHON)" -m venv --clear $(VENV)
 ifneq ($(UV),)
-	@$(UV) venv --quiet --python "$(PYTHON)" $(VENV)
-	@$(UV) pip install --quiet --compile-bytecode --python $(BIN)/python --require-hashes -r requirements.lock
-	@$(UV) pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation -e .
+	@"$(UV)" pip install --quiet --compile-bytecode --python $(BIN)/python --require-hashes -r requirements.lock
 else
-	@"$(PYTHON)" -m venv $(VENV)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 endif
-	@touch $(STAMP)
+	@echo "$(CURDIR)" > $(BUILT)
+
+# Editable: a change of the code needs nothing, one of pyproject.toml (a new command, say) takes a second.
+$(INSTALLED): pyproject.toml $(BUILT)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@: > $(INSTALLED)
 
 train: venv  ## Train: the default network on the embedded digits, or what ARGS says (make train ARGS="cifar10 --model fc")
 	@$(BIN)/eyebright train $(ARGS)
 
-test: venv  ## Run the whole test suite (PYTEST_ARGS are passed on)
+test: venv  ## Run the whole test suite (PYTEST_ARGS are passed on: make test PYTEST_ARGS="-x tests/data")
 	@$(BIN)/python -m pytest $(PYTEST_ARGS)
 
 lint: venv  ## Check style, formatting, types and the layering of the floors
@@ -48,17 +53,17 @@ lint: venv  ## Check style, formatting, types and the layering of the floors
 	$(BIN)/lint-imports
 
 format: venv  ## Format the code and mend what the linter can mend
-	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
 
 bench: venv  ## Run the benchmarks behind the README's figures (CIFAR-10 needed; about 25 minutes)
 	$(BIN)/python benchmarks/tutorial.py $(ARGS)
 
-lock: venv  ## Write requirements.lock anew from pyproject.toml (needs uv)
-	@test -n "$(UV)" || { echo "make lock needs uv: pip install uv" >&2; exit 2; }
-	$(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --extra train --extra dev \
+lock:  ## Write requirements.lock anew from pyproject.toml (needs uv; newest versions: make lock ARGS=--upgrade)
+	@test -n "$(UV)" || { echo "make: make lock needs uv: pip install uv" >&2; exit 2; }
+	"$(UV)" pip compile --quiet --universal --python-version 3.11 --generate-hashes --all-extras \
 		--no-emit-index-url --no-annotate --no-header pyproject.toml -o requirements.lock $(ARGS)
 
 clean:  ## Remove the environment and what tools leave behind (runs/ stays)
 	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .benchmark-venv
-	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+	find src tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
