@@ -41,7 +41,9 @@ def random_words(seed: int, stream: Stream, step: int, count: int) -> NDArray[np
     >>> bool((random_words(0, Stream.SPLIT, 3, 4) == random_words(0, Stream.SPLIT, 3, 4)).all())
     True
     """
-    philox = np.random.Philox(key=[seed, stream], counter=[0, 0, 0, step])
+    # As uint64 arrays: NumPy would turn a list with a number of 2⁶³ or more into floats.
+    key = np.array([seed, stream], np.uint64)
+    philox = np.random.Philox(key=key, counter=np.array([0, 0, 0, step], np.uint64))
     return philox.random_raw(count)
 
 

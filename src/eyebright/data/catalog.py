@@ -159,7 +159,12 @@ _ENTRIES = (
                 members=tuple(f"cifar-10-batches-py/{name}" for name in _CIFAR10_MEMBERS),
             ),
         ),
-        forms=(("cifar-10-batches-py",), ("cifar-10-batches-bin",)),
+        forms=(
+            ("cifar-10-batches-py",),
+            ("cifar-10-batches-bin",),
+            ("data_batch_1", "test_batch"),
+            ("data_batch_1.bin", "test_batch.bin"),
+        ),
     ),
     CatalogEntry(
         name="cifar100",
@@ -177,7 +182,7 @@ _ENTRIES = (
                 members=tuple(f"cifar-100-python/{name}" for name in ("meta", "train", "test")),
             ),
         ),
-        forms=(("cifar-100-python",), ("cifar-100-binary",)),
+        forms=(("cifar-100-python",), ("cifar-100-binary",), ("train", "test"), ("train.bin", "test.bin")),
     ),
     CatalogEntry(
         name="mnist",
@@ -214,7 +219,7 @@ _ENTRIES = (
             "algorithms. 2017. arXiv:1708.07747"
         ),
         # SHA-256 of the files whose MD5 sums its authors publish (8d4fb7e6…, 25c81989…, bef4ecab…, bb300cfd…). Other
-        # values are about (08dc20ab… for the first): they belong to files of an earlier release.
+        # values are about (08dc20ab… for the first); they are of other files, it seems an earlier release.
         files=(
             CatalogFile(
                 url=_FASHION_URL + _MNIST_PARTS_GZ[0],

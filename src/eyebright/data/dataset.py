@@ -30,7 +30,8 @@ class Dataset:
             it came with none. What a run uses is made by `split_dataset`.
 
     Raises:
-        DataError: an array of another shape or type, no images, a label out of range, a class name twice.
+        DataError: an array of another shape or type, no images, a label out of range, a class name twice or
+            unprintable.
 
     >>> import numpy as np
     >>> digits = Dataset(np.zeros((2, 8, 8, 1), np.uint8), np.array([0, 1], np.int32), ("zero", "one"), "two digits")
@@ -116,6 +117,10 @@ def _check_arrays(
         )
     if len(class_names) < 2:
         raise DataError(f"{name}: it has {len(class_names)} class; a classifier needs at least two.")
+    for class_name in class_names:
+        # What could not be encoded, or would steer a terminal, would only fail later.
+        if not (class_name and class_name.isprintable()):
+            raise DataError(f"{name}: the class name {class_name!a} is empty or has characters that cannot be printed.")
     if len(set(class_names)) != len(class_names):
         twice = next(c for c in class_names if class_names.count(c) > 1)
         raise DataError(f"{name}: two classes have the name {twice!r}.")

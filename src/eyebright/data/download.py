@@ -52,6 +52,7 @@ def fetch(entry: CatalogEntry, data_dir: Path, *, patience: Patience | None = No
         MissingExtraError: the libraries for downloads are not installed.
     """
     try:
+        import pooch  # noqa: F401 - used below
         from filelock import FileLock
     except ModuleNotFoundError as error:
         raise MissingExtraError(f"Downloading {entry.name}", "train") from error
@@ -119,8 +120,9 @@ def _download(
         except requests.RequestException as error:
             reason = _reason(error, patience)
             raise DownloadError(_message(entry, file, directory, reason, patience)) from error
-        except ValueError as error:  # pooch's verification
-            reason = f"what arrived is another file (SHA-256 {transfer.received}, expected {file.sha256})"
+        except ValueError as error:  # pooch's verification, or an answer that makes no sense
+            another = f"what arrived is another file (SHA-256 {transfer.received}, expected {file.sha256})"
+            reason = another if transfer.received else str(error)
             raise DownloadError(_message(entry, file, directory, reason, patience)) from error
     path.chmod(0o644)  # pooch makes it readable for its owner only
     return path
@@ -142,9 +144,11 @@ def _reason(error: Exception, patience: Patience) -> str:
     if isinstance(error, requests.HTTPError) and error.response is not None:
         return f"the server answered {error.response.status_code} {error.response.reason}"
     if isinstance(error, requests.Timeout) or "timed out" in str(error):
-        return f"nothing came for {patience.timeout:g} seconds"
+        return f"nothing came for {patience.timeout:g} s"
     if isinstance(error, requests.exceptions.ChunkedEncodingError):
         return "the connection broke off midway"
+    if isinstance(error, requests.exceptions.SSLError):
+        return "no secure connection to the server could be made"
     if isinstance(error, requests.ConnectionError):
         return "the server cannot be reached"
     return str(error)
@@ -161,14 +165,23 @@ class _Transfer:
     def __call__(self, url: str, output_file: str, mirror: Any) -> None:
         import pooch
 
+        self.received = ""
         if self.bar is not None:
             self.bar.reset()
-        # Unasked, requests would undo a server's compression, and another file would arrive.
-        headers = {"Accept-Encoding": "identity"}
+        responses: list[Any] = []
         download = pooch.HTTPDownloader(
-            progressbar=self.bar or False, chunk_size=2**16, timeout=self.timeout, headers=headers
+            progressbar=self.bar or False,
+            chunk_size=2**16,
+            timeout=self.timeout,
+            # Unasked, requests would undo a server's compression, and another file would arrive.
+            headers={"Accept-Encoding": "identity"},
+            hooks={"response": lambda response, **_: responses.append(response)},
         )
-        download(url, output_file, mirror)
+        try:
+            download(url, output_file, mirror)
+        finally:
+            for response in responses:  # pooch leaves them open where it fails
+                response.close()
         self.received = pooch.file_hash(output_file)
 
 

@@ -24,6 +24,7 @@ from eyebright.data.dataset import SPLIT_NAMES, Dataset
 from eyebright.data.readers.npz_arrays import NpzFile
 from eyebright.errors import DataError
 
+ARRAYS = ("images", "labels")
 KERAS_ARRAYS = ("x_train", "y_train", "x_test", "y_test")
 
 _HIGHEST_LABEL = 65_535  # without names for the classes, a larger one is a mistake
@@ -45,23 +46,36 @@ def read_npz(path: Path) -> Dataset:
         DataError: it cannot be read, is damaged, or holds other arrays, shapes, types or values.
     """
     with NpzFile(path) as file:
+        _check_names(file)
         class_names = _class_names(file) if "class_names" in file.names else None
-        if {"images", "labels"} <= file.names:
+        if file.names.issuperset(ARRAYS):
             images, labels = _pair(file, "images", "labels", class_names)
             splits = {split: _indices(file, split) for split in SPLIT_NAMES if split in file.names}
-        elif file.names.issuperset(KERAS_ARRAYS):
-            images, labels, splits = _keras_arrays(file, class_names)
         else:
-            found = ", ".join(sorted(file.names)[:20]) or "nothing"
-            raise DataError(
-                f"{path}: it needs the arrays images and labels, or {', '.join(KERAS_ARRAYS)}; it has {found}."
-            )
+            images, labels, splits = _keras_arrays(file, class_names)
     if class_names is None:
         class_names = tuple(str(label) for label in range(int(labels.max()) + 1))
     try:
         return Dataset(images, labels, class_names, path.stem, splits)
     except DataError as error:
         raise DataError(f"{path}: {error}") from error
+
+
+def _check_names(file: NpzFile) -> None:
+    """An array that is not known is refused as well: it could be a misspelt one that would be missed silently."""
+    for needed, optional in ((ARRAYS, ("class_names", *SPLIT_NAMES)), (KERAS_ARRAYS, ("class_names",))):
+        if file.names.issuperset(needed):
+            unknown = sorted(file.names.difference(needed, optional))
+            if unknown:
+                raise DataError(
+                    f"{file.path}: unknown array {unknown[0]!a}. Beside {', '.join(needed)} there may be "
+                    f"{', '.join(optional)}. Rename it, or save the file without it."
+                )
+            return
+    found = ascii(sorted(file.names)[:20])[1:-1] or "nothing"
+    raise DataError(
+        f"{file.path}: it needs the arrays images and labels, or {', '.join(KERAS_ARRAYS)}; it has {found}."
+    )
 
 
 def _keras_arrays(
@@ -134,6 +148,8 @@ def _labels(array: NDArray[Any], where: str, class_names: tuple[str, ...] | None
     """Int32 [N]."""
     if array.dtype.kind not in "buif":
         raise DataError(f"{where}: labels must be whole numbers from 0; these are of type {array.dtype}.")
+    if array.dtype.kind == "f":
+        array = array.astype(np.float64)  # float16 cannot be compared with what is beyond it
     if array.ndim == 2 and array.shape[1] == 1:
         array = array[:, 0]  # [N, 1] -> [N], as Keras has CIFAR's
     if array.ndim != 1:

@@ -44,12 +44,10 @@ class NpzFile:
         if not path.is_file():
             raise DataError(f"{path}: {'this is no regular file' if path.exists() else 'missing'}.")
         with self._damage_named():
+            with path.open("rb") as file:
+                file.read(1)  # zipfile would take what cannot be read for what is no archive
             self._archive = zipfile.ZipFile(path)
-        self._members = {
-            member.filename.removesuffix(_ENDING): member
-            for member in self._archive.infolist()
-            if member.filename.endswith(_ENDING)
-        }
+        self._members = {member.filename.removesuffix(_ENDING): member for member in self._archive.infolist()}
 
     def __enter__(self) -> Self:
         return self
@@ -61,7 +59,7 @@ class NpzFile:
 
     @property
     def names(self) -> set[str]:
-        """Names of the arrays."""
+        """Names of the arrays (and of whatever else is in the archive)."""
         return set(self._members)
 
     def array(self, name: str) -> NDArray[Any]:

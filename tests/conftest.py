@@ -1,0 +1,70 @@
+"""What several parts of the suite share: where the real CIFAR-10 lies."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import tarfile
+import tempfile
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+ARCHIVE = REPOSITORY.parent / "shared" / "data" / "cifar-10-binary.tar.xz"
+DIRECTORY = "cifar-10-batches-bin"
+FILES = (*(f"data_batch_{number}.bin" for number in range(1, 6)), "test_batch.bin", "batches.meta.txt")
+
+
+@pytest.fixture(scope="session")
+def cifar10_path() -> Path:
+    """The directory `cifar-10-batches-bin` with the whole of CIFAR-10.
+
+    It is EYEBRIGHT_TEST_CIFAR10 where that is set; else the archive beside the repository, unpacked once for all
+    runs of the suite.
+    """
+    if from_environment := os.environ.get("EYEBRIGHT_TEST_CIFAR10"):
+        return Path(from_environment)
+    if not ARCHIVE.is_file():
+        pytest.skip(f"CIFAR-10 is not here: no EYEBRIGHT_TEST_CIFAR10 is set, and there is no {ARCHIVE}")
+    expected = _recorded_sha256(ARCHIVE)
+    cache = Path(tempfile.gettempdir()) / f"eyebright-tests-{os.getuid()}"
+    cache.mkdir(mode=0o700, exist_ok=True)
+    if cache.stat().st_uid != os.getuid():
+        pytest.skip(f"{cache} belongs to another user")
+    unpacked = cache / expected[:16]
+    if not unpacked.exists():
+        with ARCHIVE.open("rb") as file:
+            assert hashlib.file_digest(file, "sha256").hexdigest() == expected, f"{ARCHIVE} is damaged"
+        _unpack(ARCHIVE, unpacked)
+    return unpacked / DIRECTORY
+
+
+def _recorded_sha256(archive: Path) -> str:
+    for line in (archive.parent / "SHA256SUMS").read_text().splitlines():
+        digest, name = line.split()
+        if name.removeprefix("*") == archive.name:
+            return digest
+    raise AssertionError(f"{archive.name} is not in its SHA256SUMS")
+
+
+def _unpack(archive: Path, target: Path) -> None:
+    """Unpack under a temporary name, so that what bears the name is whole, also where two suites run at once."""
+    temporary = Path(tempfile.mkdtemp(prefix=".unpacking-", dir=target.parent))
+    try:
+        (temporary / DIRECTORY).mkdir()
+        with tarfile.open(archive) as tar:
+            for member in tar:
+                name = Path(member.name).name
+                if member.isfile() and member.name == f"{DIRECTORY}/{name}" and name in FILES:
+                    content = tar.extractfile(member)
+                    assert content is not None
+                    with content, (temporary / DIRECTORY / name).open("wb") as file:
+                        shutil.copyfileobj(content, file)
+        temporary.rename(target)
+    except OSError:
+        if not target.exists():  # else another suite was quicker
+            raise
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
