@@ -48,7 +48,7 @@ def main() -> None:
             "",
             f"{describe_machine({})}. Seeds 0 to {arguments.seeds - 1}; each run met the test set once, at its end.",
             "",
-            "| preset | test accuracy, mean ± standard deviation | range | training, s (median, range) | precision | kept |",
+            "| preset | test accuracy, mean ± standard deviation | range | training, s: median (range) | precision | |",
             "| --- | --- | --- | --- | --- | --- |",
             *rows,
         ]
