@@ -10,22 +10,23 @@ from __future__ import annotations
 import json
 import re
 import shutil
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from eyebright import storage
 from eyebright.backend import keras
-from eyebright.classifier import Classifier, arrays_to_npz, model_weights, npz_to_arrays
+from eyebright.classifier import Classifier, arrays_to_npz, npz_to_arrays
 from eyebright.errors import CheckpointError, StorageError
-from eyebright.models import Architecture, build_model
+from eyebright.models import Architecture
 
 KIND = "eyebright-checkpoint"
 VERSION = 1
 _NAME = re.compile(r"step-(\d+)")
+_MODEL = "model/"  # what the names of the model's variables begin with
 
 
 @dataclass
@@ -80,11 +81,11 @@ class Checkpoints:
             "state.json": storage.json_bytes(asdict(state)),
             "variables.npz": arrays_to_npz({key: v.numpy() for key, v in _variables(model, optimizer).items()}),
         }
-        self.directory.mkdir(exist_ok=True)
         storage.write_directory(self._path(state.step), parts, kind=KIND, version=VERSION)
-        for step in self.steps()[: -self._keep]:
-            if step != state.best_step:
-                shutil.rmtree(self._path(step), ignore_errors=True)
+        # One of a later step was passed over as damaged: it goes too, so that it is not taken for one of the newest.
+        wanted = {state.best_step, *[step for step in self.steps() if step <= state.step][-self._keep :]}
+        for step in set(self.steps()) - wanted:
+            shutil.rmtree(self._path(step), ignore_errors=True)
         for unfinished in self.directory.glob(".*-step-*"):  # of a process that was killed while writing
             shutil.rmtree(unfinished, ignore_errors=True)
 
@@ -114,20 +115,31 @@ class Checkpoints:
         Raises:
             CheckpointError: it is not there, or damaged, or of another model.
         """
-        path = self.directory / name
-        if not _NAME.fullmatch(name) or not path.is_dir():
-            known = ", ".join(checkpoint_name(step) for step in self.steps()) or "none"
-            raise CheckpointError(f"{path}: there is no such checkpoint. There are: {known}.")
-        try:
-            parts = storage.read_directory(path, kind=KIND, version=VERSION)
-            state = TrainingState(**json.loads(parts["state.json"]))
-            arrays = npz_to_arrays(parts["variables.npz"])
-            _assign(_variables(model, optimizer), arrays)
-        except StorageError as error:
-            raise CheckpointError(str(error)) from error
-        except (ValueError, TypeError, KeyError) as error:
-            raise CheckpointError(f"{path}: not a checkpoint of this run: {error}") from error
+        state, arrays = self._read(name)
+        variables = _variables(model, optimizer)
+        if optimizer is None:
+            arrays = {key: array for key, array in arrays.items() if key.startswith(_MODEL)}
+        differing = sorted(_shapes(variables).items() ^ _shapes(arrays).items())
+        if differing:
+            raise CheckpointError(
+                f"{self.directory / name}: not a checkpoint of this model and optimizer: {differing[0][0]} differs."
+            )
+        for key, variable in variables.items():
+            variable.assign(arrays[key])
         return state
+
+    def restore_best(self, state: TrainingState, model: keras.Model) -> None:
+        """Put the weights that were best on validation into a model.
+
+        Raises:
+            CheckpointError: their checkpoint is damaged.
+        """
+        try:
+            self.restore(checkpoint_name(state.best_step or 0), model)
+        except CheckpointError as error:
+            raise CheckpointError(
+                f"{error}\nIt held the best weights, which --restore-best saves. Train anew."
+            ) from error
 
     def load_classifier(self, name: str, architecture: Architecture, class_names: tuple[str, ...]) -> Classifier:
         """The classifier of one checkpoint.
@@ -140,9 +152,20 @@ class Checkpoints:
         Raises:
             CheckpointError: no such checkpoint, or it is damaged.
         """
-        model = build_model(architecture)
-        self.restore(name, model)
-        return Classifier(architecture, class_names, model_weights(model))
+        _, arrays = self._read(name)
+        weights = {key.removeprefix(_MODEL): array for key, array in arrays.items() if key.startswith(_MODEL)}
+        return Classifier(architecture, class_names, weights)
+
+    def _read(self, name: str) -> tuple[TrainingState, dict[str, NDArray[Any]]]:
+        path = self.directory / name
+        if not _NAME.fullmatch(name) or not path.is_dir():
+            known = ", ".join(checkpoint_name(step) for step in self.steps()) or "none"
+            raise CheckpointError(f"{path}: there is no such checkpoint. There are: {known}.")
+        try:
+            parts = storage.read_directory(path, kind=KIND, version=VERSION)
+            return TrainingState(**json.loads(parts["state.json"])), npz_to_arrays(parts["variables.npz"])
+        except StorageError as error:
+            raise CheckpointError(str(error)) from error
 
     def _path(self, step: int) -> Path:
         return self.directory / checkpoint_name(step)
@@ -158,17 +181,15 @@ def checkpoint_name(step: int) -> str:
 
 
 def _variables(model: keras.Model, optimizer: Any) -> dict[str, Any]:
-    """All variables by a name that is unique: of the model by path, of the optimizer by position and path."""
-    variables = {f"model/{variable.path}": variable for variable in model.weights}
+    """All variables by a name that is the same in every process.
+
+    Those of the optimizer go by their position: in their paths Keras counts the optimizers that the process has made.
+    """
+    variables = {f"{_MODEL}{variable.path}": variable for variable in model.weights}
     if optimizer is not None:
-        variables |= {f"optimizer/{i}/{variable.path}": variable for i, variable in enumerate(optimizer.variables)}
+        variables |= {f"optimizer/{i}": variable for i, variable in enumerate(optimizer.variables)}
     return variables
 
 
-def _assign(variables: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> None:
-    for name, variable in variables.items():
-        array = arrays[name]
-        if array.shape != tuple(variable.shape) or array.dtype != np.dtype(variable.dtype):
-            raise ValueError(f"{name} is {array.dtype} {array.shape}, expected {variable.dtype} {variable.shape}")
-    for name, variable in variables.items():
-        variable.assign(arrays[name])
+def _shapes(arrays: Mapping[str, Any]) -> dict[str, tuple[tuple[int, ...], str]]:
+    return {key: (tuple(array.shape), str(array.dtype)) for key, array in arrays.items()}

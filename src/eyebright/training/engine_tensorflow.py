@@ -88,8 +88,14 @@ class TensorFlowEngine:
         return self._dataset.images[indices]
 
     def graph(self) -> bytes:
-        """The compiled steps as a serialised GraphDef, for TensorBoard."""
-        serialised: bytes = self._compiled_steps.get_concrete_function().graph.as_graph_def().SerializeToString()
+        """One step as a serialised GraphDef, for TensorBoard: it shows nothing of what is within the compiled loop."""
+        batch = self._settings.batch_size
+        step = tf.function(self._step).get_concrete_function(
+            tf.TensorSpec([batch, *self._images.shape[1:]], tf.uint8, "images"),
+            tf.TensorSpec([batch], tf.int32, "labels"),
+            tf.TensorSpec([], tf.int64, "step"),
+        )
+        serialised: bytes = step.graph.as_graph_def().SerializeToString()
         return serialised
 
     def _steps(self, images: Any, labels: Any, rows: Any, learning_rates: Any, first_step: Any) -> Any:
@@ -115,13 +121,18 @@ class TensorFlowEngine:
             state.assign(tf.stack([tf.constant(key, state.dtype), tf.cast(step, state.dtype)]))
         with tf.GradientTape() as tape:
             logits = self.model(images, training=True)  # [B, classes]
-            loss = cross_entropy(logits, labels, self._settings.label_smoothing)
-            if self._settings.l2:
-                loss += l2_penalty(self.model, self._settings.l2)
+            with tf.name_scope("loss"):  # a box in TensorBoard's picture of the graph
+                loss = cross_entropy(logits, labels, self._settings.label_smoothing)
+                if self._settings.l2:
+                    loss += l2_penalty(self.model, self._settings.l2)
         variables = self.model.trainable_variables
-        self.optimizer.apply(tape.gradient(loss, [variable.value for variable in variables]), variables)
-        predicted = tf.argmax(logits, axis=1, output_type=tf.int32)
-        accuracy = tf.reduce_mean(tf.cast(predicted == labels, tf.float32))
+        with tf.name_scope("gradient"):
+            gradient = tape.gradient(loss, [variable.value for variable in variables])
+        with tf.name_scope("optimizer"):
+            self.optimizer.apply(gradient, variables)
+        with tf.name_scope("accuracy"):
+            predicted = tf.argmax(logits, axis=1, output_type=tf.int32)
+            accuracy = tf.reduce_mean(tf.cast(predicted == labels, tf.float32))
         return loss, accuracy, logits
 
 

@@ -9,6 +9,7 @@ from eyebright.errors import RunError
 from eyebright.presets import flag
 from eyebright.run_directory import RunDirectory
 from eyebright.settings import Settings
+from eyebright.training.batches import steps_per_epoch
 from eyebright.training.schedule import run_length
 
 _LENGTH = ("epochs", "max_steps")
@@ -52,6 +53,12 @@ def _lengthened(run: RunDirectory, asked: str, length: dict[str, int], training_
         raise RunError(
             f"{asked}: the run {run.path} cannot be made longer, because its learning rate ({settings.schedule}) was "
             f"planned for {before:,} steps. Train anew, or train with --schedule constant."
+        )
+    per_epoch = steps_per_epoch(training_images, settings.batch_size)
+    if before % per_epoch and (settings.restore_best or settings.patience):
+        raise RunError(
+            f"{asked}: the run {run.path} cannot be made longer, because it validated at step {before:,}, amid an "
+            "epoch, where a longer run would not have, and that counts for --restore-best and --patience. Train anew."
         )
     if run.results is not None and run.results["steps"] < before:
         raise RunError(f"{asked}: the run {run.path} was ended by --patience at step {run.results['steps']:,}.")

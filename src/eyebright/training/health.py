@@ -44,6 +44,24 @@ def check_weights(model: keras.Model, step: int, learning_rate: float, checkpoin
             raise TrainingError(_message(f"{variable.path} is not finite", step, learning_rate, checkpoints))
 
 
+def check_logits(which: str, logits: NDArray[np.floating], step: int) -> None:
+    """Stop where weights are finite, but so large that what follows from them is not.
+
+    Args:
+        which: "validation" or "test", of which images the logits are.
+        logits: float [n, classes].
+        step: number of steps done.
+
+    Raises:
+        TrainingError: saying what to do.
+    """
+    if not np.isfinite(logits).all():
+        raise TrainingError(
+            f"Step {step}: the logits of the {which} images are not finite: the weights have become too large. "
+            "Train anew with a lower --learning-rate or with --clip-norm 1."
+        )
+
+
 def _message(what: str, step: int, learning_rate: float, checkpoints: Checkpoints) -> str:
     saved = checkpoints.steps()
     kept = f"The checkpoint of step {saved[-1]} is kept. " if saved else ""

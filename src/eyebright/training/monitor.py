@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from rich.console import Console
 
 from eyebright.backend import keras
+from eyebright.errors import StorageError
 from eyebright.settings import Settings
 from eyebright.storage import write_file
 from eyebright.training.engine_tensorflow import StepRecords, TensorFlowEngine
@@ -36,6 +37,9 @@ class Monitor:
         total_steps: length of the run.
         done: steps done before; later records of an earlier process are dropped.
         console: for the person; None for none.
+
+    Raises:
+        StorageError: here and in every method, a file cannot be written.
     """
 
     def __init__(
@@ -44,10 +48,11 @@ class Monitor:
         self._settings = settings
         self._tensorboard = TensorBoardLog(directory, done)
         self._progress = TrainingProgress(console, total_steps, done)
-        path = directory / "metrics.csv"
-        _keep_rows_before(path, done)
-        self._file = path.open("a", newline="", encoding="utf-8")
-        self._csv = csv.DictWriter(self._file, COLUMNS)
+        self._path = directory / "metrics.csv"
+        for row in _keep_rows_before(self._path, done):
+            if int(row["step"]) == done:  # a validation, which TensorBoard has just been told to forget
+                names = ("validation_loss", "validation_accuracy")
+                self._tensorboard.scalars(done, {name: float(row[name]) for name in names})
 
     def __enter__(self) -> Self:
         self._progress.__enter__()
@@ -57,18 +62,16 @@ class Monitor:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self._progress.__exit__(kind, error, traceback)
-        self._file.close()
         self._tensorboard.close()
 
     def describe_run(self, engine: TensorFlowEngine, training: NDArray[np.int64]) -> None:
-        """Write down what is known before the first step: graph, some images, settings, initial weights.
+        """Write down what is known before the first step: graph, some images, settings.
 
         Args:
             engine: of the run.
             training: int64 [n], indices of the training images.
         """
         self._tensorboard.describe_run(engine.graph(), engine.example_images(training[:EXAMPLES]), self._settings)
-        self._tensorboard.weights(0, engine.model)
 
     def record_steps(
         self, steps: NDArray[np.int64], records: StepRecords, learning_rate: float, seconds: float
@@ -105,13 +108,18 @@ class Monitor:
         self._tensorboard.scalars(steps_done, {"test_accuracy": results["test_accuracy"]})
 
     def _write(self, step: int, scalars: dict[str, float]) -> None:
-        self._csv.writerow({"step": step, **scalars})
-        self._file.flush()
+        try:
+            with self._path.open("a", newline="", encoding="utf-8") as file:
+                csv.DictWriter(file, COLUMNS).writerow({"step": step, **scalars})
+        except OSError as error:
+            raise StorageError(
+                f"{self._path}: cannot be written: {error.strerror}. The checkpoints are untouched."
+            ) from error
         self._tensorboard.scalars(step, scalars)
 
 
-def _keep_rows_before(path: Path, done: int) -> None:
-    """Begin metrics.csv, or keep of it what lies before the step from which the run goes on."""
+def _keep_rows_before(path: Path, done: int) -> list[dict[str, str]]:
+    """Begin metrics.csv, or keep of it what lies before the step from which the run goes on. Returns what is kept."""
     rows: list[dict[str, str]] = []
     if path.exists():
         with path.open(newline="", encoding="utf-8") as file:
@@ -122,6 +130,7 @@ def _keep_rows_before(path: Path, done: int) -> None:
     writer.writeheader()
     writer.writerows(rows)
     write_file(path, content.getvalue().encode())
+    return rows
 
 
 def _is_before(row: dict[str, str], done: int) -> bool:

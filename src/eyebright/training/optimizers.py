@@ -26,7 +26,10 @@ def build_optimizer(settings: Settings, model: keras.Model) -> Any:
         name, arguments["momentum"], arguments["nesterov"] = "sgd", settings.momentum, True
     if name == "adamw":  # Keras's AdamW has a decay of its own unless it is given one
         arguments["weight_decay"] = settings.weight_decay
-    optimizer = keras.optimizers.get({"class_name": name, "config": arguments})
+    if name == "muon":  # all but matrices it leaves to Adam, which has yet another decay
+        arguments["adam_weight_decay"] = arguments["weight_decay"]
+    classes = {key.lower(): value for key, value in vars(keras.optimizers).items()}
+    optimizer = classes[name](**arguments)
     if settings.weight_decay:
         decayed = {id(weights) for weights in weight_matrices(model)}
         optimizer.exclude_from_weight_decay([v for v in model.trainable_variables if id(v) not in decayed])

@@ -13,6 +13,7 @@ from eyebright.settings import Precision
 # they save (measured: benchmarks/NOTES.md).
 _BFLOAT16_PAYS_FROM = 200_000
 _BFLOAT16_FLAGS = {"amx_bf16", "avx512_bf16"}
+_CPUINFO = Path("/proc/cpuinfo")
 
 
 def resolve_precision(precision: Precision, architecture: Architecture) -> tuple[Precision, str]:
@@ -42,10 +43,12 @@ def _processor_flags() -> set[str]:
     """The processor's features as Linux names them; none elsewhere."""
     if os.environ.get("ONEDNN_MAX_CPU_ISA", "ALL").upper() not in {"ALL", "DEFAULT"}:
         return set()  # the matrix library was told to leave newer instructions alone
+    if os.environ.get("TF_ENABLE_ONEDNN_OPTS", "1").lower() in {"0", "false"}:
+        return set()  # TensorFlow was told to do without that library
     if platform.machine() not in {"x86_64", "AMD64"}:
         return set()
     try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+        lines = _CPUINFO.read_text(encoding="utf-8").splitlines()
     except OSError:
         return set()
     return next((set(line.split(":", 1)[1].split()) for line in lines if line.startswith("flags")), set())

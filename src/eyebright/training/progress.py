@@ -20,7 +20,6 @@ class TrainingProgress:
 
     def __init__(self, console: Console | None, total_steps: int, done: int) -> None:
         self._console = console
-        self._validation = ""
         self._bar = None
         if console is not None and console.is_terminal:
             self._bar = Progress(
@@ -47,7 +46,7 @@ class TrainingProgress:
     def advance(self, steps_done: int, loss: float, accuracy: float, images_per_second: float) -> None:
         """Move the bar."""
         if self._bar:
-            figures = f"{images_per_second:,.0f} images/s  loss {loss:.3f}  accuracy {accuracy:.3f}{self._validation}"
+            figures = f"{images_per_second:,.0f} images/s  loss {loss:.3f}  accuracy {accuracy:.3f}"
             self._bar.update(self._task, completed=steps_done, figures=figures)
 
     def logged(self, step: int, accuracy: float) -> None:
@@ -56,10 +55,8 @@ class TrainingProgress:
             say(self._console, f"Step {step}, training accuracy {accuracy:.4f}")
 
     def validated(self, steps_done: int, accuracy: float) -> None:
-        """A line after each validation."""
-        self._validation = f"  validation {accuracy:.3f}"
-        if not self._bar:
-            say(self._console, f"Step {steps_done}, validation accuracy {accuracy:.4f}")
+        """A line after each validation; on a terminal it stands above the bar, which has no room for it."""
+        say(self._console, f"Step {steps_done}, validation accuracy {accuracy:.4f}")
 
 
 def say(console: Console | None, message: str) -> None:

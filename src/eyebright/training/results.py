@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import shutil
 import time
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,7 @@ from eyebright.metrics.scores import count_correct, log_loss
 from eyebright.run_directory import RunDirectory
 from eyebright.storage import write_file
 from eyebright.training.checkpoint import TrainingState
+from eyebright.training.health import check_logits
 
 
 def finish_run(
@@ -35,9 +38,12 @@ def finish_run(
 
     Returns:
         What results.json holds.
+
+    Raises:
+        TrainingError: the weights are so large that logits are not finite.
     """
+    labels, logits = dataset.labels[split.test], _test_logits(run, classifier, dataset, split.test, state.step)
     classifier.save(run.path / "model")
-    labels, logits = dataset.labels[split.test], _test_logits(run, classifier, dataset, split.test)
     correct = count_correct(labels, logits)
     settings = run.settings
     seconds = state.train_seconds
@@ -61,12 +67,13 @@ def finish_run(
         "weights_sha256": classifier.weights_sha256,
         "test_looks": run.test_looks,
     }
+    _remove_unfinished(run.path)
     run.write_results(results)
     return results
 
 
 def _test_logits(
-    run: RunDirectory, classifier: Classifier, dataset: Dataset, test: NDArray[np.int64]
+    run: RunDirectory, classifier: Classifier, dataset: Dataset, test: NDArray[np.int64], step: int
 ) -> NDArray[np.floating]:
     """The classifier's logits of the test images, kept in test_predictions.npz.
 
@@ -78,6 +85,7 @@ def _test_logits(
         return kept
     run.count_test_look()
     logits = classifier.logits(dataset.images, test)
+    check_logits("test", logits, step)
     predictions = {
         "labels": dataset.labels[test],
         "logits": logits,
@@ -89,10 +97,22 @@ def _test_logits(
 
 
 def _kept_logits(path: Path, weights_sha256: str) -> NDArray[np.floating] | None:
-    if not path.is_file():
+    """The logits of these weights that an earlier process kept, or None where there are none, or no intact ones."""
+    try:
+        arrays = npz_to_arrays(path.read_bytes())
+        return arrays["logits"] if str(arrays["weights_sha256"]) == weights_sha256 else None
+    except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile):
         return None
-    arrays = npz_to_arrays(path.read_bytes())
-    return arrays["logits"] if str(arrays["weights_sha256"]) == weights_sha256 else None
+
+
+def _remove_unfinished(directory: Path) -> None:
+    """Remove what processes were writing when they were killed; `storage` gives it these names."""
+    for pattern in (".writing-*", ".replaced-*", ".*.writing"):
+        for path in directory.glob(pattern):
+            if path.is_dir():
+                shutil.rmtree(path, ignore_errors=True)
+            else:
+                path.unlink(missing_ok=True)
 
 
 def image_hashes(images: NDArray[np.uint8], indices: NDArray[np.int64]) -> NDArray[np.uint8]:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from tensorboardX import SummaryWriter
-from tensorboardX.proto.event_pb2 import Event
-from tensorboardX.summary import hparams
+from tensorboardX import summary
+from tensorboardX.proto.event_pb2 import Event, SessionLog
+from tensorboardX.proto.summary_pb2 import Summary
 
-from eyebright.backend import keras
+from eyebright.backend import keras, tf
+from eyebright.errors import StorageError
 from eyebright.settings import Settings
 
 _BINS = 30  # evenly wide, as TensorFlow's own summaries have them; finer ones cost a sort of all weights
@@ -20,18 +22,30 @@ _MAX_PICTURES = 64
 
 
 class TensorBoardLog:
-    """Writes one run's event file, from a thread of its own.
+    """Writes one process's event file of a run.
+
+    Each record is handed to the system at once, so that none is lost where the process is killed, and a full disk is
+    noticed here. TensorFlow's writer does it: a megabyte's checksum would take Python a third of a second.
 
     Args:
         directory: the run's.
-        resumed_at: the step from which a run goes on: TensorBoard forgets what an earlier process wrote past it.
+        resumed_at: the step from which a run goes on: TensorBoard forgets what earlier processes wrote of this step
+            and later ones.
+
+    Raises:
+        StorageError: here and in every method, the file cannot be written.
     """
 
     def __init__(self, directory: Path, resumed_at: int) -> None:
         if not resumed_at:  # what a process wrote that was killed before its first checkpoint
             for file in directory.glob("events.out.tfevents.*"):
                 file.unlink()
-        self._writer = SummaryWriter(str(directory), purge_step=resumed_at or None)
+        # TensorBoard reads a run's files in the order of their names.
+        self._path = directory / f"events.out.tfevents.{time.time():.6f}"
+        self._writer: Any = None
+        self._write(file_version="brain.Event:2")
+        if resumed_at:
+            self._write(step=resumed_at, session_log=SessionLog(status=SessionLog.START))
 
     def describe_run(self, graph: bytes, examples: NDArray[np.uint8], settings: Settings) -> None:
         """What is written once: the graph, some training images, the hyperparameters.
@@ -41,32 +55,48 @@ class TensorBoardLog:
             examples: uint8 [n, H, W, C].
             settings: of the run.
         """
-        self._writer.file_writer.event_writer.add_event(Event(graph_def=graph))
-        self._writer.add_images("examples", examples, 0, dataformats="NHWC")
-        values = {key: value for key, value in settings.to_dict().items() if not isinstance(value, list)}
-        for summary in hparams(values, {"test_accuracy": 0.0}):
-            self._writer.file_writer.add_summary(summary)
+        self._write(graph_def=graph)
+        self._write(step=0, summary=summary.image("examples", _apart(examples), dataformats="NHWC"))
+        # TensorBoard takes one run's list of hyperparameters for all runs, so each run lists every setting. Those that
+        # may have no value are numbers.
+        given = {key: value for key, value in settings.to_dict().items() if not isinstance(value, list)}
+        every = dict.fromkeys(settings.model_dump(exclude=set(settings.to_dict())), 0) | given
+        experiment, _, _ = summary.hparams(every, {"test_accuracy": 0.0})
+        _, start, end = summary.hparams(given, {})
+        self._write(step=0, summary=_joined([experiment, start, end]))
 
     def scalars(self, step: int, values: dict[str, float]) -> None:
         """Scalars by name."""
-        for name, value in values.items():
-            self._writer.add_scalar(name, value, step)
+        self._write(step=step, summary=_joined([summary.scalar(name, value) for name, value in values.items()]))
 
     def logits(self, step: int, logits: NDArray[np.floating]) -> None:
         """The histogram of a batch's logits."""
-        self._writer.add_histogram("logits", logits, step, bins=_BINS)
+        self._write(step=step, summary=summary.histogram("logits", logits, bins=_BINS))
 
     def weights(self, step: int, model: keras.Model) -> None:
         """The histogram of each layer's weights, and the first layer's as pictures where it looks at pixels."""
-        for variable in model.trainable_variables:
-            self._writer.add_histogram(variable.path, variable.numpy().ravel(), step, bins=_BINS)
+        parts = [  # under one heading, which comes after those of the curves
+            summary.histogram(f"weights/{variable.path}", variable.numpy().ravel(), bins=_BINS)
+            for variable in model.trainable_variables
+        ]
         pictures = first_layer_pictures(model)
         if pictures is not None:
-            self._writer.add_images("first_layer", pictures, step, dataformats="NHWC")
+            parts.append(summary.image("first_layer", _apart(pictures), dataformats="NHWC"))
+        self._write(step=step, summary=_joined(parts))
 
     def close(self) -> None:
-        """Write out what is waiting."""
+        """Close the file."""
         self._writer.close()
+
+    def _write(self, **content: Any) -> None:
+        try:
+            if self._writer is None:
+                self._writer = tf.io.TFRecordWriter(str(self._path))
+            self._writer.write(Event(wall_time=time.time(), **content).SerializeToString())
+            self._writer.flush()
+        except tf.errors.OpError as error:
+            reason = error.message.rpartition("; ")[2]
+            raise StorageError(f"{self._path}: cannot be written: {reason}. The checkpoints are untouched.") from error
 
 
 def first_layer_pictures(model: keras.Model) -> NDArray[np.uint8] | None:
@@ -84,3 +114,12 @@ def first_layer_pictures(model: keras.Model) -> NDArray[np.uint8] | None:
     span = np.ptp(pictures, axis=(1, 2, 3), keepdims=True)
     scaled: NDArray[Any] = (pictures - low) / np.where(span > 0, span, 1) * 255
     return scaled.astype(np.uint8)
+
+
+def _apart(pictures: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """A black line below and to the right of each picture [n, H, W, C], which keeps them apart in a grid."""
+    return np.pad(pictures, ((0, 0), (0, 1), (0, 1), (0, 0)))
+
+
+def _joined(parts: list[Summary]) -> Summary:
+    return Summary(value=[value for part in parts for value in part.value])

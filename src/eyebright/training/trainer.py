@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -22,10 +23,10 @@ from eyebright.models import Architecture, build_model
 from eyebright.run_directory import DataRecord, RunDirectory, check_free
 from eyebright.settings import Settings
 from eyebright.training.batches import batch_positions
-from eyebright.training.checkpoint import Checkpoints, TrainingState, checkpoint_name
+from eyebright.training.checkpoint import Checkpoints, TrainingState
 from eyebright.training.engine_tensorflow import TensorFlowEngine
 from eyebright.training.extension import extended_settings
-from eyebright.training.health import check_losses, check_weights
+from eyebright.training.health import check_logits, check_losses, check_weights
 from eyebright.training.interrupts import Interrupts
 from eyebright.training.monitor import Monitor
 from eyebright.training.optimizers import build_optimizer
@@ -94,6 +95,7 @@ def train(
         )
     precision, reason = resolve_precision(settings.precision, _architecture(settings, dataset))
     threads = settings.threads or available_threads()
+    set_threads(threads)  # what cannot be had any more is refused before there is a directory
     settings = settings.model_copy(update={"precision": precision, "threads": threads})
     run = RunDirectory.create(run_dir, settings, DataRecord.of(dataset, split))
     for key, value in settings.to_dict().items():
@@ -129,6 +131,7 @@ def resume(
     started = time.perf_counter() if started is None else started
     run = RunDirectory.open(Path(run_dir))
     run.check_same_data(dataset)
+    set_threads(run.settings.threads or available_threads())
     split = split_dataset(dataset, **run.settings.split)
     with run.locked():
         settings = extended_settings(run, flags or {}, len(split.train))
@@ -144,7 +147,6 @@ def _train(run: RunDirectory, dataset: Dataset, split: Split, console: Console |
     """Train from wherever the run's checkpoints are to its end, evaluate, and save the classifier."""
     settings, architecture = run.settings, _architecture(run.settings, dataset)
     with run.locked(), Interrupts() as interrupts:
-        set_threads(settings.threads or available_threads())
         model = build_model(architecture, settings.precision, settings.seed)
         model.get_layer("standardize").measure(dataset.images, split.train)
         optimizer = build_optimizer(settings, model)
@@ -159,7 +161,7 @@ def _train(run: RunDirectory, dataset: Dataset, split: Split, console: Console |
         with Monitor(run.path, settings, total_steps, state.step, console) as monitor:
             _train_steps(run, split, engine, checkpoints, state, monitor, interrupts)
             if settings.restore_best and state.best_step is not None:
-                checkpoints.restore(checkpoint_name(state.best_step), model)
+                checkpoints.restore_best(state, model)
             classifier = Classifier(architecture, dataset.class_names, model_weights(model))
             results = finish_run(run, classifier, dataset, split, state, started)
             monitor.record_results(state.step, results)
@@ -182,6 +184,7 @@ def _train_steps(
     clock = time.perf_counter() - state.train_seconds
     if state.step == 0:
         monitor.describe_run(engine, split.train)
+    monitor.record_weights(state.step, engine.model)  # when resumed, for the second time: the first one is purged
     while state.step < total_steps and not state.stopped_early:
         steps = pace.next_steps(state.step)  # [k]
         rates = learning_rates(settings, steps, total_steps)  # [k]
@@ -200,7 +203,8 @@ def _train_steps(
             monitor.record_weights(state.step, engine.model)
         if interrupts.received is not None and state.step < total_steps:
             raise TrainingInterrupted(
-                f"Stopped at step {state.step}; everything is saved. Go on with: eyebright train --resume {run.path}",
+                f"Stopped at step {state.step}; everything is saved. Go on with: "
+                f"eyebright train --resume {shlex.quote(str(run.path))}",
                 interrupts.received,
             )
     state.train_seconds = time.perf_counter() - clock
@@ -211,6 +215,7 @@ def _validate(
 ) -> None:
     """Measure the model on the validation images; note the best step so far and whether patience has run out."""
     logits, labels = engine.logits(validation), engine.labels(validation)
+    check_logits("validation", logits, state.step)
     accuracy = accuracy_score(labels, logits)
     monitor.record_validation(state.step, log_loss(labels, logits), accuracy)
     state.last_accuracy = accuracy

@@ -1,0 +1,206 @@
+import json
+import os
+import shutil
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from eyebright.backend import keras
+from eyebright.errors import CheckpointError, StorageError
+from eyebright.models import Architecture
+from eyebright.training.checkpoint import Checkpoints, TrainingState, checkpoint_name
+
+FILES = ("manifest.json", "state.json", "variables.npz")
+
+
+def small_model():
+    """A model and an optimizer of a few variables."""
+    images = keras.Input((2,))
+    model = keras.Model(images, keras.layers.Dense(3, name="logits")(images))
+    optimizer = keras.optimizers.Adam()
+    optimizer.build(model.trainable_variables)
+    return model, optimizer
+
+
+def filled(number):
+    """A model and an optimizer whose every variable holds the number."""
+    model, optimizer = small_model()
+    for variable in (*model.weights, *optimizer.variables):
+        variable.assign(np.full(variable.shape, number, variable.dtype))
+    return model, optimizer
+
+
+@pytest.fixture(scope="module")
+def pristine(tmp_path_factory):
+    """Checkpoints of steps 10, 20 and 30, in which every variable holds the step."""
+    checkpoints = Checkpoints(tmp_path_factory.mktemp("pristine"), keep=5)
+    for step in (10, 20, 30):
+        checkpoints.save(TrainingState(step=step, train_seconds=step / 10), *filled(step))
+    return checkpoints.directory
+
+
+@pytest.fixture
+def checkpoints(pristine, tmp_path):
+    shutil.copytree(pristine, tmp_path / "checkpoints")
+    return Checkpoints(tmp_path / "checkpoints", keep=2)
+
+
+def restored_number(checkpoints):
+    """What the newest checkpoint that verifies puts into every variable, its state, and the messages."""
+    model, optimizer = small_model()
+    state, damaged = checkpoints.restore_newest(model, optimizer)
+    numbers = {number for v in (*model.weights, *optimizer.variables) for number in v.numpy().ravel().tolist()}
+    assert len(numbers) == 1
+    return numbers.pop(), state, damaged
+
+
+def test_what_was_saved_is_restored_with_the_state(checkpoints):
+    state = TrainingState(40, 1.25, 20, 0.1 + 0.2, 1 / 3, 2, True)
+    checkpoints.save(state, *filled(4))
+    assert restored_number(checkpoints) == (4, state, [])
+
+
+def test_without_any_checkpoint_a_training_begins(tmp_path):
+    model, optimizer = filled(7)
+    before = [variable.numpy().tobytes() for variable in model.weights]
+    assert Checkpoints(tmp_path / "none", keep=2).restore_newest(model, optimizer) == (TrainingState(), [])
+    assert [variable.numpy().tobytes() for variable in model.weights] == before
+
+
+@given(data=st.data())
+def test_a_flipped_bit_anywhere_in_the_newest_is_named_and_the_one_before_used(
+    data, pristine, tmp_path_factory, flip_bit
+):
+    file = data.draw(st.sampled_from(FILES))
+    position = data.draw(st.integers(0, 8 * (pristine / "step-30" / file).stat().st_size - 1))
+    directory = tmp_path_factory.mktemp("flipped") / "checkpoints"
+    shutil.copytree(pristine, directory)
+    flip_bit(directory / "step-30" / file, position)
+    number, state, (message,) = restored_number(Checkpoints(directory, keep=2))
+    assert (number, state.step) == (20, 20)
+    assert str(directory / "step-30" / file) in message
+    assert "damaged" in message
+    shutil.rmtree(directory)
+
+
+@given(share=st.floats(0, 1, exclude_max=True), file=st.sampled_from(FILES))
+def test_a_truncated_file_is_named_and_the_one_before_used(share, file, pristine, tmp_path_factory):
+    directory = tmp_path_factory.mktemp("cut") / "checkpoints"
+    shutil.copytree(pristine, directory)
+    path = directory / "step-30" / file
+    os.truncate(path, int(share * path.stat().st_size))
+    number, state, (message,) = restored_number(Checkpoints(directory, keep=2))
+    assert (number, state.step) == (20, 20)
+    assert f"{path}: damaged" in message
+    shutil.rmtree(directory)
+
+
+@pytest.mark.parametrize("file", FILES)
+def test_a_missing_file_is_named_and_the_one_before_used(file, checkpoints):
+    (checkpoints.directory / "step-30" / file).unlink()
+    number, _, (message,) = restored_number(checkpoints)
+    assert number == 20
+    assert message == f"{checkpoints.directory / 'step-30' / file}: missing."
+
+
+def test_an_empty_directory_is_passed_over(checkpoints):
+    shutil.rmtree(checkpoints.directory / "step-30")
+    (checkpoints.directory / "step-30").mkdir()
+    assert restored_number(checkpoints)[0] == 20
+
+
+def test_one_whose_manifest_was_made_to_fit_but_is_of_another_kind_is_passed_over(checkpoints):
+    manifest = checkpoints.directory / "step-30" / "manifest.json"
+    manifest.write_text(json.dumps({**json.loads(manifest.read_bytes()), "kind": "eyebright-classifier"}))
+    assert restored_number(checkpoints)[0] == 20
+
+
+def test_two_that_are_damaged_are_both_named(checkpoints):
+    for step in (20, 30):
+        (checkpoints.directory / f"step-{step}" / "state.json").unlink()
+    number, _, damaged = restored_number(checkpoints)
+    assert number == 10
+    assert [f"step-{step}" in message for step, message in zip((30, 20), damaged, strict=True)] == [True, True]
+
+
+def test_where_all_are_damaged_the_error_names_each(checkpoints, flip_bit):
+    for step in (10, 20, 30):
+        flip_bit(checkpoints.directory / f"step-{step}" / "variables.npz", 99)
+    with pytest.raises(CheckpointError, match=r"step-30(.|\n)*step-20(.|\n)*step-10(.|\n)*Train anew") as error:
+        checkpoints.restore_newest(*small_model())
+    assert error.value.exit_code == 2
+
+
+def test_a_damaged_one_leaves_the_model_as_it_was(checkpoints, flip_bit):
+    flip_bit(checkpoints.directory / "step-30" / "variables.npz", 4000)
+    model, optimizer = filled(1)
+    with pytest.raises(CheckpointError):
+        checkpoints.restore("step-30", model, optimizer)
+    assert {number for v in model.weights for number in v.numpy().ravel().tolist()} == {1.0}
+
+
+def test_the_newest_are_kept_and_the_best(checkpoints):
+    for step in (40, 50, 60):
+        checkpoints.save(TrainingState(step=step, best_step=20), *filled(step))
+    assert checkpoints.steps() == [20, 50, 60]
+
+
+def test_a_damaged_one_that_was_passed_over_is_not_kept_in_place_of_one_that_is_whole(checkpoints):
+    """Where the steps of later checkpoints are others, as after an interrupt, the damaged one is not written over."""
+    (checkpoints.directory / "step-30" / "state.json").unlink()
+    checkpoints.save(TrainingState(step=25), *filled(25))
+    assert checkpoints.steps() == [20, 25]
+
+
+def test_the_same_step_can_be_written_again(checkpoints):
+    (checkpoints.directory / "step-30" / "state.json").unlink()
+    checkpoints.save(TrainingState(step=30), *filled(31))
+    assert restored_number(checkpoints)[0] == 31
+
+
+def test_one_that_is_being_written_does_not_count_and_is_cleared_away_by_the_next(checkpoints):
+    for name in (".writing-step-40-123", ".replaced-step-30-123", "step-40.old", "step-"):
+        shutil.copytree(checkpoints.directory / "step-30", checkpoints.directory / name)
+    assert checkpoints.steps() == [10, 20, 30]
+    checkpoints.save(TrainingState(step=40), *filled(40))
+    assert sorted(os.listdir(checkpoints.directory)) == ["step-", "step-30", "step-40", "step-40.old"]  # noqa: PTH208
+
+
+def test_one_that_cannot_be_written_leaves_the_others_untouched(checkpoints):
+    """The name under which it is written is taken by a file."""
+    (checkpoints.directory / f".writing-step-40-{os.getpid()}").write_text("")
+    with pytest.raises(StorageError, match="step-40: cannot be written"):
+        checkpoints.save(TrainingState(step=40), *filled(40))
+    assert restored_number(checkpoints)[0] == 30
+
+
+@pytest.mark.parametrize("name", ["step-11", "step-1x", "../checkpoints/step-10", ".", "newest"])
+def test_a_name_that_is_none_is_refused_with_those_that_there_are(name, checkpoints):
+    with pytest.raises(CheckpointError, match=r"no such checkpoint\. There are: step-10, step-20, step-30\."):
+        checkpoints.restore(name, *small_model())
+
+
+def test_one_of_another_model_or_optimizer_is_refused(checkpoints):
+    images = keras.Input((5,))
+    wider = keras.Model(images, keras.layers.Dense(3, name="logits")(images))
+    with pytest.raises(CheckpointError, match="not a checkpoint of this model and optimizer: model/logits/kernel"):
+        checkpoints.restore("step-30", wider)
+    model, _ = small_model()
+    with pytest.raises(CheckpointError, match="not a checkpoint of this model and optimizer: optimizer/"):
+        checkpoints.restore("step-30", model, keras.optimizers.SGD())
+
+
+@pytest.mark.parametrize("precision", ["float32", "float64"])
+def test_the_classifier_of_a_checkpoint_is_the_model_that_was_saved(precision, make_engine, tmp_path, dataset):
+    engine, checkpoints = make_engine(precision=precision), Checkpoints(tmp_path, keep=2)
+    checkpoints.save(TrainingState(step=5), engine.model, engine.optimizer)
+    architecture = Architecture.of(engine._settings, dataset.image_shape, 3)
+    classifier = checkpoints.load_classifier(checkpoint_name(5), architecture, dataset.class_names)
+    assert classifier.class_names == dataset.class_names
+    expected = engine.logits(np.arange(150))
+    assert classifier.logits(dataset.images) == pytest.approx(expected, abs=1e-3)
+    assert {path: array.dtype for path, array in classifier.weights.items()} == {
+        weight.path: weight.dtype for weight in engine.model.weights
+    }
