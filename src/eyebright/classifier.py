@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import os
+import zipfile
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Self
@@ -42,7 +44,8 @@ class Classifier:
         weights: by name, as `model_weights` gives them.
 
     Raises:
-        ClassifierError: names or weights that do not fit the architecture.
+        ClassifierError: another number of names than of classes. Weights that do not fit the architecture are noticed
+            at the first prediction, which builds the model.
     """
 
     def __init__(
@@ -128,22 +131,22 @@ class Classifier:
             ClassifierError: a part is missing, damaged (one flipped bit suffices) or of a newer version.
         """
         directory = Path(directory)
-        if (directory / "model").is_dir():
+        if os.path.lexists(directory / "model"):
             directory = directory / "model"
-        if not directory.is_dir():
+        if not os.path.lexists(directory / storage.MANIFEST):
             raise ClassifierError(f"{directory}: no saved classifier is there (a finished run has one in its model/).")
         try:
             parts = storage.read_directory(directory, kind=KIND, version=VERSION)
             labels = json.loads(parts["labels.json"])
+            class_names = tuple(labels["class_names"])
+            if labels["sha256"] != _names_sha256(class_names):
+                raise ClassifierError(f"{directory / 'labels.json'}: the class names do not match their SHA-256.")
             architecture = Architecture.model_validate_json(parts["architecture.json"])
             weights = npz_to_arrays(parts["weights.npz"])
         except StorageError as error:
             raise ClassifierError(str(error)) from error
-        except (ValueError, KeyError) as error:
-            raise ClassifierError(f"{directory}: no valid classifier: {error}") from error
-        class_names = tuple(labels["class_names"])
-        if labels["sha256"] != _names_sha256(class_names):
-            raise ClassifierError(f"{directory / 'labels.json'}: the class names do not match their SHA-256.")
+        except (ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:  # verified, and written by another
+            raise ClassifierError(f"{directory}: no valid classifier: {error}.") from error
         return cls(architecture, class_names, weights)
 
 

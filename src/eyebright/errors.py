@@ -69,15 +69,23 @@ class MissingExtraError(EyebrightError):
     """An optional part is not installed."""
 
     def __init__(self, purpose: str, extra: str) -> None:
-        super().__init__(f"{purpose} needs an optional part. Install it with: pip install 'eyebright[{extra}]'")
+        super().__init__(purpose, extra)  # the arguments as they are: pickle calls this with them again
+
+    def __str__(self) -> str:
+        purpose, extra = self.args
+        return f"{purpose} needs an optional part. Install it with: pip install 'eyebright[{extra}]'"
 
 
 class TrainingInterrupted(EyebrightError):  # noqa: N818 - the run was saved: no error
     """Training was stopped by a signal and saved; the exit code is 128 + the signal's number, as shells have it."""
 
     def __init__(self, message: str, signal_number: int) -> None:
-        super().__init__(message)
+        super().__init__(message, signal_number)
         self.exit_code = 128 + signal_number
+
+    def __str__(self) -> str:
+        message: str = self.args[0]
+        return message
 
 
 def suggestion(word: str, known: Iterable[str]) -> str:
@@ -88,6 +96,6 @@ def suggestion(word: str, known: Iterable[str]) -> str:
     >>> suggestion("zzz", ["digits", "cifar10"])
     ' Known: digits, cifar10.'
     """
-    names = list(known)
-    near = difflib.get_close_matches(word, names, n=1)
-    return f" Did you mean {near[0]!r}?" if near else f" Known: {', '.join(names)}."
+    names = {name.lower(): name for name in known}
+    near = difflib.get_close_matches(word.lower(), names, n=1)
+    return f" Did you mean {names[near[0]]!r}?" if near else f" Known: {', '.join(names.values())}."

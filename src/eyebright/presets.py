@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -17,6 +18,9 @@ from eyebright.settings import Settings
 FLAGS = "flags"
 # A preset's batch is halved until an epoch has this many steps: with fewer, small data sets hardly train.
 MIN_STEPS_PER_EPOCH = 20
+# But not below this: batch normalisation learns nothing from a batch of one, and little from one of two.
+MIN_BATCH_SIZE = 8
+_QUOTED_AT_MOST = 60  # characters of a value, in a message
 
 
 @dataclass(frozen=True)
@@ -34,6 +38,19 @@ class Layer:
         """
         return flag(key) if self.source == FLAGS else f"{self.source}: {key}"
 
+    def quote(self, key: str) -> str:
+        """One of its settings with its value, as its user wrote it.
+
+        >>> Layer("flags", {"seed": 1}).quote("seed"), Layer("my.toml", {"model": "fc"}).quote("model")
+        ('--seed 1', 'my.toml: model = "fc"')
+        """
+        value, joint = self.values[key], " " if self.source == FLAGS else " = "
+        # In a file, text has quotation marks: "0.1" is no number.
+        written = json.dumps(value, ensure_ascii=False) if joint != " " and isinstance(value, str) else str(value)
+        if len(written) > _QUOTED_AT_MOST:
+            written = f"{written[:_QUOTED_AT_MOST]}…"
+        return f"{self.name(key)}{joint}{written}"
+
 
 def flag(key: str) -> str:
     """The flag of a setting.
@@ -46,19 +63,33 @@ def flag(key: str) -> str:
 
 @dataclass(frozen=True)
 class Resolved:
-    """Settings, and which of them the user gave (in a file or as a flag) rather than a preset."""
+    """Settings, and those of them that the user gave (in a file or as a flag) rather than a preset.
+
+    Attributes:
+        settings: all of them.
+        given: the layer that each of the user's comes from, by name.
+    """
 
     settings: Settings
-    explicit: frozenset[str]
+    given: Mapping[str, Layer]
 
     def fitted(self, training_images: int) -> Settings:
-        """The settings with a preset's batch size lowered to a small training set. An explicit one is kept."""
-        if "batch_size" in self.explicit:
-            return self.settings
+        """The settings with a preset's batch size lowered to a small training set. An explicit one is kept.
+
+        Raises:
+            SettingsError: an explicit one is larger than the training set.
+        """
         batch_size = self.settings.batch_size
-        while batch_size > 1 and training_images // batch_size < MIN_STEPS_PER_EPOCH:
-            batch_size //= 2
-        return self.settings.model_copy(update={"batch_size": batch_size})
+        if "batch_size" in self.given:
+            if batch_size > training_images:
+                raise SettingsError(
+                    f"{self.given['batch_size'].quote('batch_size')}: larger than the training set "
+                    f"({training_images:,} images). Give a smaller one."
+                )
+            return self.settings
+        while batch_size > MIN_BATCH_SIZE and training_images // batch_size < MIN_STEPS_PER_EPOCH:
+            batch_size = max(batch_size // 2, MIN_BATCH_SIZE)
+        return self.settings.model_copy(update={"batch_size": min(batch_size, training_images)})
 
 
 def preset_settings(preset: str = "default", model: str | None = None, **overrides: Any) -> Settings:
@@ -85,10 +116,8 @@ def resolve_settings(flags: Mapping[str, Any], config: Path | None = None) -> Re
     """
     given = Layer(FLAGS, {key: value for key, value in flags.items() if value is not None})
     file = read_layer(config) if config else Layer("", {})
-    chosen = {**file.values, **given.values}
-    preset, preset_layer = _read_preset(
-        str(chosen.get("preset", "default")), str(chosen["model"]) if "model" in chosen else None
-    )
+    users = {key: layer for layer in (file, given) for key in layer.values}
+    preset, preset_layer = _choose_preset(users)
     merged: dict[str, Any] = {}
     source: dict[str, Layer] = {}
     for layer in (preset_layer, file, given):
@@ -97,8 +126,7 @@ def resolve_settings(flags: Mapping[str, Any], config: Path | None = None) -> Re
         merged.update(layer.values)
         source.update(dict.fromkeys(layer.values, layer))
     merged["preset"] = preset
-    settings = validated(merged, source)
-    return Resolved(settings, frozenset((file.values.keys() | given.values.keys()) - {"preset"}))
+    return Resolved(validated(merged, source), users)
 
 
 def read_layer(path: Path) -> Layer:
@@ -108,10 +136,10 @@ def read_layer(path: Path) -> Layer:
         SettingsError: it is not there, or no TOML.
     """
     try:
-        return Layer(str(path), tomllib.loads(path.read_text(encoding="utf-8")))
+        return Layer(str(path), tomllib.loads(path.read_text(encoding="utf-8-sig")))
     except OSError as error:
         raise SettingsError(f"{path}: cannot be read: {error.strerror}.") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:  # no UTF-8, no TOML, a number of thousands of digits, endless nesting
         raise SettingsError(f"{path}: no valid TOML: {error}.") from error
 
 
@@ -138,20 +166,34 @@ def read_preset(preset: str, model: str) -> Layer:
     return Layer(f"preset {preset}-{model}", tomllib.loads(content))
 
 
-def _read_preset(preset: str, model: str | None) -> tuple[str, Layer]:
-    """Find `tutorial` (with a model) or `tutorial-softmax` (which names its model)."""
-    names = preset_names()
-    full = {f"{name}-{of}": (name, of) for of, members in names.items() for name in members}
-    name, named_model = full.get(preset, (preset, None))
-    if model is not None and model not in names:
-        raise SettingsError(f"{flag('model')} {model}: no such model.{suggestion(model, names)}")
+def _choose_preset(users: Mapping[str, Layer]) -> tuple[str, Layer]:
+    """The name and values of the preset that is asked for: `tutorial` (of a model), or `tutorial-softmax`."""
+    presets = preset_names()
+    full = {f"{name}-{of}": (name, of) for of, names in presets.items() for name in names}
+    asked, model = _text("preset", users), _text("model", users)
+    if asked is None:
+        asked = str(Settings.model_fields["preset"].default)
+    name, named_model = full.get(asked, (asked, None))
+    if model is not None and model not in presets:
+        raise SettingsError(f"{users['model'].quote('model')}: no such model.{suggestion(model, presets)}")
     if named_model and model and named_model != model:
-        raise SettingsError(f"--preset {preset} is of the model {named_model}, and --model is {model}.")
+        other = users["model"].quote("model")
+        raise SettingsError(f"{users['preset'].quote('preset')}: is of the model {named_model}, but {other}.")
     model = named_model or model or Settings.model_fields["model"].default
-    if name not in names[model]:
-        raise SettingsError(f"--preset {preset}: the model {model} has no such preset.{suggestion(name, names[model])}")
+    if name not in presets[model]:
+        near = suggestion(name, presets[model])
+        raise SettingsError(f"{users['preset'].quote('preset')}: the model {model} has no such preset.{near}")
     layer = read_preset(name, model)
     return name, Layer(layer.source, {**layer.values, "model": model})
+
+
+def _text(key: str, users: Mapping[str, Layer]) -> str | None:
+    if key not in users:
+        return None
+    value = users[key].values[key]
+    if not isinstance(value, str):
+        raise SettingsError(f"{users[key].quote(key)}: input should be a valid string.")
+    return value
 
 
 def _recipes() -> Any:
@@ -163,16 +205,15 @@ def _explain(problem: Any, values: Mapping[str, Any], source: Mapping[str, Layer
     if not problem["loc"]:
         return _explain_contradiction(problem, source.values())
     key = str(problem["loc"][0])
-    where = source[key].name(key) if key in source else key
+    layer = source.get(key, Layer("settings", values))
     if problem["type"] == "extra_forbidden":
-        return f"{where}: unknown setting.{suggestion(key, Settings.model_fields)}"
+        return f"{layer.name(key)}: unknown setting.{suggestion(key, Settings.model_fields)}"
     rule = problem["msg"][0].lower() + problem["msg"][1:]
     hint = ""
     if problem["type"] == "literal_error" and isinstance(values[key], str):
         allowed = problem["ctx"]["expected"].replace(" or ", ", ").replace("'", "").split(", ")
         hint = suggestion(values[key], allowed)
-    joint = " " if where.startswith("--") else " = "
-    return f"{where}{joint}{values[key]}: {rule}.{hint}"
+    return f"{layer.quote(key)}: {rule}.{hint}"
 
 
 def _explain_contradiction(problem: Any, layers: Iterable[Layer]) -> str:

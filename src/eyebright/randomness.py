@@ -48,11 +48,15 @@ def random_words(seed: int, stream: Stream, step: int, count: int) -> NDArray[np
 
 
 def uniforms(seed: int, stream: Stream, step: int, count: int) -> NDArray[np.float64]:
-    """float64 [count] in the open interval (0, 1), from the upper 53 bits of each random word."""
-    words = random_words(seed, stream, step, count)
-    return ((words >> np.uint64(11)).astype(np.float64) + 0.5) * 2.0**-53
+    """float64 [count] in the open interval (0, 1): the middles of 2⁵² equal parts of it."""
+    return _fractions(random_words(seed, stream, step, count))
 
 
 def permutation(seed: int, stream: Stream, step: int, n: int) -> NDArray[np.int64]:
     """int64 [n]: a uniformly drawn order of 0 … n - 1 (the order that sorts n random words)."""
     return np.argsort(random_words(seed, stream, step, n), kind="stable")
+
+
+def _fractions(words: NDArray[np.uint64]) -> NDArray[np.float64]:
+    # 52 bits, as with the half they are the 53 that a float64 holds: nothing is rounded, to 1 for example.
+    return ((words >> np.uint64(12)).astype(np.float64) + 0.5) * 2.0**-52

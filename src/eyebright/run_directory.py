@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import shutil
 from collections.abc import Iterator
 from datetime import datetime
@@ -82,8 +83,9 @@ class RunDirectory:
             write_file(half_made / "data.json", json_bytes(data.model_dump(mode="json")))
             half_made.rename(path)
         except OSError as error:
-            shutil.rmtree(half_made, ignore_errors=True)
             raise RunError(f"{path}: the run's directory cannot be made: {error.strerror}.") from error
+        finally:
+            shutil.rmtree(half_made, ignore_errors=True)  # there only if something failed
         return cls(path, settings, data)
 
     @classmethod
@@ -94,14 +96,16 @@ class RunDirectory:
             RunError: it is none.
             SettingsError: its settings.toml has an unknown key or a value out of range.
         """
-        if not (path / "settings.toml").is_file() or not (path / "data.json").is_file():
-            raise RunError(f"{path}: this is not the directory of a run (no settings.toml and data.json in it).")
+        if not _is_run(path):
+            raise RunError(f"{path}: {_why_no_run(path)}")
         layer = read_layer(path / "settings.toml")
-        settings = validated(layer.values, dict.fromkeys(layer.values, layer))
+        settings = validated(layer.values, dict.fromkeys([*layer.values, *Settings.model_fields], layer))
         try:
             data = DataRecord.model_validate_json((path / "data.json").read_bytes())
         except ValidationError as error:
             raise RunError(f"{path / 'data.json'}: damaged: {error.errors()[0]['msg']}.") from error
+        except OSError as error:
+            raise RunError(f"{path / 'data.json'}: cannot be read: {error.strerror}.") from error
         return cls(path, settings, data)
 
     @contextlib.contextmanager
@@ -109,7 +113,7 @@ class RunDirectory:
         """Hold the run's lock, which the system releases however the process ends.
 
         Raises:
-            RunError: another process holds it.
+            RunError: another process holds it, or the directory cannot be written.
         """
         from filelock import FileLock, Timeout
 
@@ -118,6 +122,10 @@ class RunDirectory:
             lock.acquire()
         except Timeout as error:
             raise RunError(f"{self.path}: another process is at work in this run. Wait for it, or stop it.") from error
+        except OSError as error:
+            raise RunError(
+                f"{self.path}: the run's directory cannot be written: {error.strerror}. Work in a copy of it."
+            ) from error
         try:
             yield
         finally:
@@ -126,14 +134,7 @@ class RunDirectory:
     @property
     def results(self) -> dict[str, Any] | None:
         """What results.json holds, or None while the run is not finished."""
-        path = self.path / "results.json"
-        if not path.is_file():
-            return None
-        try:
-            results: dict[str, Any] = json.loads(path.read_bytes())
-        except ValueError as error:
-            raise RunError(f"{path}: damaged: {error}.") from error
-        return results
+        return self._read_record("results.json")
 
     def write_results(self, results: dict[str, Any]) -> None:
         """Write results.json, which marks the run as finished."""
@@ -148,8 +149,13 @@ class RunDirectory:
     @property
     def test_looks(self) -> int:
         """How often a model of this run met the test images."""
-        path = self.path / "looks.json"
-        return int(json.loads(path.read_bytes())["test_looks"]) if path.is_file() else 0
+        record = self._read_record("looks.json")
+        if record is None:
+            return 0
+        looks = record.get("test_looks")
+        if not isinstance(looks, int):
+            raise RunError(f"{self.path / 'looks.json'}: damaged: it has no number test_looks.")
+        return looks
 
     def count_test_look(self) -> int:
         """Note that a model is about to meet the test images; hold the lock. Returns the number of looks so far."""
@@ -158,6 +164,21 @@ class RunDirectory:
         if self.results is not None:
             self.write_results({**self.results, "test_looks": looks})
         return looks
+
+    def _read_record(self, name: str) -> dict[str, Any] | None:
+        """A JSON object of the run, or None where it is not there."""
+        path = self.path / name
+        try:
+            record = json.loads(path.read_bytes())
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise RunError(f"{path}: cannot be read: {error.strerror}.") from error
+        except ValueError as error:
+            raise RunError(f"{path}: damaged: {error}.") from error
+        if not isinstance(record, dict):
+            raise RunError(f"{path}: damaged: it holds no JSON object.")
+        return record
 
     def check_same_data(self, dataset: Dataset) -> None:
         """Refuse data that is not what the run was trained on.
@@ -168,7 +189,8 @@ class RunDirectory:
         if dataset.fingerprint != self.data.fingerprint:
             raise RunError(
                 f"{dataset.name}: this is not the data of the run {self.path} "
-                f"(fingerprint {dataset.fingerprint[:12]}…, the run's {self.data.fingerprint[:12]}…)."
+                f"(fingerprint {dataset.fingerprint[:12]}…, the run's {self.data.fingerprint[:12]}…). Give the path of "
+                "the data that it was trained on."
             )
 
 
@@ -178,7 +200,7 @@ def check_free(path: Path) -> None:
     Raises:
         RunError: something is.
     """
-    if path.exists():
+    if os.path.lexists(path):  # unlike Path.exists, it does not raise for a name that is too long, say
         raise RunError(f"{path}: exists already. A run never overwrites another: name another directory, or resume it.")
 
 
@@ -188,3 +210,20 @@ def default_path(settings: Settings, now: datetime) -> Path:
     base = Path("runs") / f"{now:%Y%m%d-%H%M%S}-{data}-{settings.model}"
     candidates = (base if i == 1 else base.with_name(f"{base.name}-{i}") for i in range(1, 1000))
     return next(path for path in candidates if not path.exists())
+
+
+def _is_run(path: Path) -> bool:
+    try:
+        return (path / "settings.toml").is_file() and (path / "data.json").is_file()
+    except OSError:  # a name that is too long, or a directory that may not be searched
+        return False
+
+
+def _why_no_run(path: Path) -> str:
+    """What is wrong with a path that was given for a run's directory, and what to give instead."""
+    if not os.path.lexists(path):
+        return "there is no such directory."
+    run = next((parent for parent in path.absolute().parents[:2] if _is_run(parent)), None)
+    if run is not None:  # RUN/model, RUN/checkpoints/step-1000, RUN/results.json
+        return f"this is a part of a run. Give the run's directory: {run}."
+    return "this is not the directory of a run (no settings.toml and data.json in it)."

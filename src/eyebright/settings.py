@@ -6,9 +6,9 @@ the one class here; `presets.py` says how they come together.
 
 from __future__ import annotations
 
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveInt, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 Model = Literal["softmax", "fc"]
 Precision = Literal["auto", "float32", "bfloat16", "float64"]
@@ -19,6 +19,7 @@ Optimizer = Literal[
     "sgd", "momentum", "adam", "adamw", "lion", "rmsprop", "nadam", "adamax", "adagrad", "adadelta",
     "adafactor", "lamb", "muon", "ftrl",
 ]  # fmt: skip
+Count = Annotated[int, Field(ge=1, lt=2**31)]  # of anything: it must fit the backend's whole numbers
 
 
 class Settings(BaseModel):
@@ -55,8 +56,8 @@ class Settings(BaseModel):
         description="What is taken from the pixels: the training set's mean image, or each channel's mean (and then "
         "divided by its standard deviation).",
     )
-    layers: PositiveInt = Field(1, description="Number of hidden layers.")
-    hidden_units: PositiveInt = Field(120, description="Number of units of each hidden layer.")
+    layers: Count = Field(1, description="Number of hidden layers.")
+    hidden_units: Count = Field(120, description="Number of units of each hidden layer.")
     activation: Activation = Field("relu", description="Activation of the hidden layers.")
     batch_norm: bool = Field(False, description="Batch normalisation before each activation.")
     dropout: float = Field(0.0, ge=0, lt=1, description="Fraction of hidden units dropped in each training step.")
@@ -72,13 +73,13 @@ class Settings(BaseModel):
     weight_decay: float = Field(0.0, ge=0, description="Decoupled weight decay of weights (not biases).")
     clip_norm: float | None = Field(None, gt=0, description="Largest norm of the gradient; longer ones are scaled.")
     schedule: Schedule = Field("constant", description="How the learning rate changes over the run.")
-    warmup_steps: NonNegativeInt = Field(0, description="Steps over which the learning rate first rises from 0.")
+    warmup_steps: int = Field(0, ge=0, lt=2**31, description="Steps over which the learning rate first rises from 0.")
 
     # How long, how much at once
-    batch_size: PositiveInt = Field(400, description="Images in a step.")
-    epochs: PositiveInt | None = Field(None, description="Length of the run in passes over the training images.")
-    max_steps: PositiveInt | None = Field(None, description="Length of the run in steps (instead of --epochs).")
-    patience: PositiveInt | None = Field(
+    batch_size: Count = Field(400, description="Images in a step.")
+    epochs: Count | None = Field(None, description="Length of the run in passes over the training images.")
+    max_steps: Count | None = Field(None, description="Length of the run in steps (instead of --epochs).")
+    patience: Count | None = Field(
         None, description="Stop after this many epochs without a better validation accuracy."
     )
     restore_best: bool = Field(False, description="Save the weights that were best on validation, not the last.")
@@ -88,9 +89,11 @@ class Settings(BaseModel):
     precision: Precision = Field(
         "auto", description="Arithmetic of the matrix products: auto, float32, bfloat16 (float64 for checks)."
     )
-    threads: PositiveInt | None = Field(None, description="Threads to compute with; all that there are if not given.")
-    log_steps: PositiveInt = Field(100, description="Steps between two lines of progress.")
-    checkpoint_steps: PositiveInt = Field(1000, description="Steps between two checkpoints.")
+    threads: Annotated[int, Field(ge=1, le=1024)] | None = Field(
+        None, description="Threads to compute with; all that there are if not given."
+    )
+    log_steps: Count = Field(100, description="Steps between two lines of progress.")
+    checkpoint_steps: Count = Field(1000, description="Steps between two checkpoints.")
     keep_checkpoints: int = Field(3, ge=2, description="How many of the newest checkpoints to keep.")
 
     @model_validator(mode="after")

@@ -40,7 +40,8 @@ def write_file(path: Path, content: bytes) -> None:
 def write_directory(target: Path, parts: Mapping[str, bytes], *, kind: str, version: int) -> None:
     """Write a directory of parts with its manifest, so that it appears under its name whole or not at all.
 
-    A directory of that name that is already there is replaced.
+    A directory of that name that is already there is replaced; a process that is killed in that very moment leaves
+    neither under the name.
 
     Args:
         target: where it appears. While it is being written its name begins with a dot.
@@ -64,7 +65,11 @@ def write_directory(target: Path, parts: Mapping[str, bytes], *, kind: str, vers
             _sync_directory(temporary)
             if target.exists():
                 target.rename(replaced)
-            temporary.rename(target)
+            try:
+                temporary.rename(target)
+            except OSError:
+                replaced.rename(target)
+                raise
             _sync_directory(target.parent)
     except OSError as error:
         raise StorageError(_cannot_write(target, error)) from error
@@ -80,24 +85,17 @@ def read_directory(directory: Path, *, kind: str, version: int) -> dict[str, byt
         StorageError: a part is missing, damaged, of another kind or of a newer version. The message names it.
     """
     manifest = _read_manifest(directory / MANIFEST)
-    if manifest["kind"] != kind:
-        raise StorageError(f"{directory}: this is of kind {manifest['kind']!r}, not {kind!r}.")
-    if manifest["version"] > version:
-        raise StorageError(
-            f"{directory}: format version {manifest['version']} is newer than this Eyebright reads ({version}). "
-            "Upgrade Eyebright."
-        )
-    parts = {}
-    for name, expected in manifest["files"].items():
-        content = _read(directory / name)
-        if len(content) != expected["bytes"]:
+    try:
+        if manifest["kind"] != kind:
+            raise StorageError(f"{directory}: this is of kind {manifest['kind']!r}, not {kind!r}.")
+        if manifest["version"] > version:
             raise StorageError(
-                f"{directory / name}: damaged ({len(content):,} bytes where {expected['bytes']:,} were written)."
+                f"{directory}: format version {manifest['version']} is newer than this Eyebright reads ({version}). "
+                "Upgrade Eyebright."
             )
-        if sha256(content) != expected["sha256"]:
-            raise StorageError(f"{directory / name}: damaged (its SHA-256 is not the one that was recorded).")
-        parts[name] = content
-    return parts
+        return {name: _read_part(directory / name, **expected) for name, expected in manifest["files"].items()}
+    except (KeyError, TypeError, AttributeError) as error:  # it matches its own SHA-256, and was written by another
+        raise StorageError(f"{directory / MANIFEST}: no manifest of this kind: {error}.") from error
 
 
 def sha256(content: bytes) -> str:
@@ -122,11 +120,20 @@ def _read_manifest(path: Path) -> dict[str, Any]:
         manifest.pop(_OWN_HASH)
         # Compared byte for byte, so that a flipped bit in its white space is noticed as well.
         intact = _manifest_bytes(manifest) == content
-    except (ValueError, AttributeError, KeyError, RecursionError):
+    except (ValueError, AttributeError, KeyError, TypeError, RecursionError):
         intact = False
     if not intact:
         raise StorageError(f"{path}: damaged (it does not match its own SHA-256).")
     return manifest
+
+
+def _read_part(path: Path, *, bytes: int, sha256: str) -> bytes:  # noqa: A002 - the manifest's own names
+    content = _read(path)
+    if len(content) != bytes:
+        raise StorageError(f"{path}: damaged ({len(content):,} bytes where {bytes:,} were written).")
+    if hashlib.sha256(content).hexdigest() != sha256:
+        raise StorageError(f"{path}: damaged (its SHA-256 is not the one that was recorded).")
+    return content
 
 
 def _read(path: Path) -> bytes:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import os
 import sys
 from typing import Annotated
 
@@ -50,8 +52,11 @@ def _eyebright(
 
 def main() -> None:
     """Run the command line; exit with 0, 2 for what the user can mend, 128 + n after signal n, 1 for our own faults."""
+    if isinstance(sys.stdout, io.TextIOWrapper):  # a file's name need not fit the encoding of standard output
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
-        code = app(standalone_mode=False)
+        code = app(standalone_mode=False, prog_name="eyebright")
+        print(end="", flush=True)  # here, where what goes wrong can still be said
     except EyebrightError as error:
         _complain(f"{type(error).__name__}: {error}")
         code = error.exit_code
@@ -59,11 +64,22 @@ def main() -> None:
         _complain(error.format_message())
         code = 2
     except BrokenPipeError:  # the reader of a pipe has seen enough
-        sys.stderr.close()
+        _forget_output()
         code = 1
+    except OSError as error:
+        if error.filename is not None:
+            raise  # of a file, and nobody explained it: a fault of ours
+        _forget_output()
+        _complain(f"Standard output cannot be written: {error.strerror}.")
+        code = 2
     if code == 130:
         _complain("Interrupted.")
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def _forget_output() -> None:
+    """Let Python's own last flush, of what could not be written, go nowhere instead of failing again."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _complain(message: str) -> None:

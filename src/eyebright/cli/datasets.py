@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from eyebright.cli.output import print_json
+from eyebright.cli.output import print_json, print_table
 
 
 def datasets(
@@ -42,7 +42,6 @@ def datasets(
 
 
 def _print_table(rows: list[dict[str, Any]], directory: Path) -> None:
-    from rich.console import Console
     from rich.table import Table
 
     table = Table("name", "images", "size", "classes", "download", "here", "licence or terms")
@@ -51,7 +50,7 @@ def _print_table(rows: list[dict[str, Any]], directory: Path) -> None:
         size = "×".join(str(number) for number in row["image_shape"])
         here = "yes" if row["here"] else "no"
         table.add_row(row["name"], f"{row['images']:,}", size, str(row["classes"]), download, here, row["licence"])
-    Console().print(table)
+    print_table(table)
     for row in rows:
         print(f"{row['name']}: {row['title']}. {row['citation']}")
     print(f"They are kept in {directory} (--data-dir or EYEBRIGHT_DATA for another place).")

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from eyebright.cli.output import print_json
+from eyebright.cli.output import print_json, print_table
+from eyebright.cli.run_data import load_run_data
 
 if TYPE_CHECKING:
     import numpy as np
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from eyebright.data.dataset import Dataset
     from eyebright.evaluation.evaluate import Evaluation
     from eyebright.run_directory import RunDirectory
+
+_MOST_CLASSES_SHOWN = 20  # a larger confusion matrix is for --json
 
 
 def evaluate(
@@ -42,7 +45,6 @@ def evaluate(
     Every image of the split counts once. A run of a model on the run's test images counts as a look, which
     results.json records: choose on validation images.
     """
-    from eyebright.data.loading import load_dataset
     from eyebright.errors import SettingsError, suggestion
     from eyebright.run_directory import RunDirectory
 
@@ -50,7 +52,7 @@ def evaluate(
         known = ("train", "validation", "test")
         raise SettingsError(f"--split {split}: no such split.{suggestion(split, known)}")
     directory = RunDirectory.open(run)
-    dataset = load_dataset(data or directory.settings.data, data_dir=data_dir, progress=not json)
+    dataset = load_run_data(directory, data, data_dir, progress=not json)
     own = dataset.fingerprint == directory.data.fingerprint
     if data is None:
         directory.check_same_data(dataset)
@@ -90,9 +92,15 @@ def _indices(run: RunDirectory, dataset: Dataset, split: str, own: bool) -> NDAr
 
 
 def _classifier(run: RunDirectory, checkpoint: str | None) -> Classifier:
+    from eyebright.errors import RunError
+
+    if checkpoint is None and run.results is None:
+        raise RunError(
+            f"{run.path}: this run is not finished. Go on with it (eyebright train --resume {run.path}), or name one "
+            "of its checkpoints (--checkpoint step-N)."
+        )
     from eyebright.backend import available_threads, set_threads
     from eyebright.classifier import Classifier
-    from eyebright.errors import RunError
 
     set_threads(run.settings.threads or available_threads())
     if checkpoint is not None:
@@ -102,34 +110,27 @@ def _classifier(run: RunDirectory, checkpoint: str | None) -> Classifier:
         checkpoints = Checkpoints(run.path / "checkpoints", run.settings.keep_checkpoints)
         architecture = Architecture.of(run.settings, run.data.image_shape, len(run.data.class_names))
         return checkpoints.load_classifier(checkpoint, architecture, run.data.class_names)
-    if run.results is None:
-        raise RunError(
-            f"{run.path}: this run is not finished. Go on with it (eyebright train --resume {run.path}), or name one "
-            "of its checkpoints (--checkpoint step-N)."
-        )
     return Classifier.load(run.path)
 
 
 def _print_tables(evaluation: Evaluation, what: str, looks: int | None) -> None:
-    from rich.console import Console
     from rich.table import Table
 
-    console = Console()
     low, high = evaluation.accuracy_ci95
     print(
         f"Accuracy {evaluation.accuracy:.4f} (95% interval {low:.4f} to {high:.4f}) on {evaluation.n:,} images "
         f"({what}); log loss {evaluation.log_loss:.4f}"
     )
-    table = Table(
-        "class", "images", "precision", "recall", "95% interval", "F1", title="Per class", title_justify="left"
-    )
+    print("Per class:")
+    table = Table("class", "images", "precision", "recall", "95% interval", "F1")
     for row in evaluation.per_class:
         interval = "{:.3f} to {:.3f}".format(*row["recall_ci95"]) if row["recall_ci95"] else "–"
         figures = (_figure(row["precision"]), _figure(row["recall"]), interval, _figure(row["f1"]))
         table.add_row(row["label"], f"{row['support']:,}", *figures)
-    console.print(table)
-    if len(evaluation.class_names) <= 20:
-        console.print(_confusion_table(evaluation))
+    print_table(table)
+    if len(evaluation.class_names) <= _MOST_CLASSES_SHOWN:
+        print("Confusion matrix, an image's class down, what it was taken for across:")
+        print_table(_confusion_table(evaluation))
     if looks is not None:
         print(f"Looks at the run's test images so far: {looks}")
 
@@ -137,8 +138,7 @@ def _print_tables(evaluation: Evaluation, what: str, looks: int | None) -> None:
 def _confusion_table(evaluation: Evaluation) -> Any:
     from rich.table import Table
 
-    title = "Confusion matrix: an image's class down, what it was taken for across"
-    table = Table("", *(name[:10] for name in evaluation.class_names), title=title, title_justify="left")
+    table = Table("", *evaluation.class_names)
     for name, row in zip(evaluation.class_names, evaluation.confusion_matrix.tolist(), strict=True):
         table.add_row(name, *(f"{count:,}" if count else "·" for count in row))
     return table

@@ -8,10 +8,11 @@ from typing import Any, Literal, get_args, get_origin
 
 import typer
 
-from eyebright.presets import flag, read_preset
+from eyebright.presets import flag, preset_names, read_preset
 from eyebright.settings import Settings
 
 _NOT_FLAGS = {"data"}  # an argument
+_SHORT_LIST = 5  # so many choices stand beside the flag itself; more stand in its description
 
 
 def with_settings_flags(command: Callable[..., None]) -> Callable[..., None]:
@@ -40,13 +41,21 @@ def _option(name: str, defaults: dict[str, Any]) -> Any:
     return typer.Option(
         None,
         names,
-        help=f"{field.description}" if default is None else f"{field.description} [default: {_shown(default)}]",
-        metavar="|".join(choices) if 0 < len(choices) < 6 else None,
+        help=f"{field.description}{_listed(name, choices)} [default: {_shown(default)}]",
+        metavar="|".join(choices) if 0 < len(choices) <= _SHORT_LIST else None,
         show_default=False,  # the option's own default is None: not given
     )
 
 
+def _listed(name: str, choices: tuple[str, ...]) -> str:
+    if name == "preset":
+        return " " + "; ".join(f"{model}: {', '.join(presets)}" for model, presets in preset_names().items()) + "."
+    return f" One of {', '.join(choices)}." if len(choices) > _SHORT_LIST else ""
+
+
 def _shown(default: Any) -> str:
+    if default is None:
+        return "none"
     return str(default).lower() if isinstance(default, bool) else str(default)
 
 

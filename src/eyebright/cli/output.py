@@ -3,25 +3,38 @@
 from __future__ import annotations
 
 import json
-import sys
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.table import Table
+
+_WIDE = 10_000  # columns: wide enough that nothing is wrapped or cut
 
 
 def console_for(*, quiet: bool, json: bool) -> Console | None:
     """Where to print what is for people: nowhere when quiet, on standard error beside JSON."""
     from rich.console import Console
 
-    return None if quiet else Console(stderr=json)
+    return None if quiet else Console(stderr=json, emoji=False)
+
+
+def print_table(table: Table) -> None:
+    """Print a table: on a terminal as wide as that is, anywhere else with nothing wrapped or cut."""
+    from rich.console import Console
+
+    # The name of a file or class may have brackets and colons, which are no markup.
+    console = Console(markup=False, highlight=False, emoji=False)
+    if not console.is_terminal:
+        console.width = _WIDE
+    console.print(table)
 
 
 def print_json(value: Any) -> None:
-    """Print JSON, indented."""
-    print(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False))
+    """Print JSON, indented. It is ASCII, so that it is JSON whatever the encoding of standard output."""
+    print(json.dumps(value, indent=2, allow_nan=False))
 
 
 def print_json_line(value: Any) -> None:
     """Print JSON in one line."""
-    print(json.dumps(value, ensure_ascii=False, allow_nan=False), file=sys.stdout, flush=True)
+    print(json.dumps(value, allow_nan=False), flush=True)

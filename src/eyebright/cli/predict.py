@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import csv as csv_format
 import glob
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from eyebright.cli.output import print_json
+from eyebright.cli.output import print_json, print_table
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -55,7 +56,7 @@ def _expanded(patterns: Iterable[str]) -> list[str]:
     paths: list[str] = []
     for pattern in patterns:
         matches: list[str] = []
-        if any(character in pattern for character in "*?[") and not Path(pattern).exists():
+        if any(character in pattern for character in "*?[") and not os.path.lexists(pattern):
             matches = sorted(glob.glob(pattern, recursive=True))  # noqa: PTH207 - Path.glob takes no absolute pattern
         paths += matches or [pattern]
     return paths
@@ -72,9 +73,7 @@ def _print_csv(predictions: list[Prediction]) -> None:
 
 
 def _print_table(predictions: list[Prediction]) -> None:
-    from rich.console import Console
     from rich.table import Table
-    from rich.text import Text
 
     answered = [prediction for prediction in predictions if prediction.error is None]
     if not answered:
@@ -83,8 +82,5 @@ def _print_table(predictions: list[Prediction]) -> None:
     for prediction in answered:
         (label, probability), *others = prediction.top
         then = ", ".join(f"{name} {p:.3f}" for name, p in others[:4])
-        # Text, not str: brackets in a file's name are no markup.
-        table.add_row(Text(prediction.image), Text(label), f"{probability:.4f}", Text(then))
-    console = Console()
-    # Off a terminal nothing is wrapped or cut, however long the paths are.
-    console.print(table, width=None if console.is_terminal else 10_000)
+        table.add_row(prediction.image, label, f"{probability:.4f}", then)
+    print_table(table)

@@ -11,6 +11,7 @@ import typer
 
 from eyebright.cli.flags import with_settings_flags
 from eyebright.cli.output import console_for, print_json_line
+from eyebright.cli.run_data import load_run_data
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -113,15 +114,13 @@ def _resume(
     flags: Mapping[str, Any],
     console: Console | None,
 ) -> Run:
-    from eyebright.data.loading import load_dataset
     from eyebright.errors import RunError
     from eyebright.run_directory import RunDirectory
 
     for name, value in excluded.items():
         if value is not None:
             raise RunError(f"{name} {value}: has no meaning beside --resume, which goes on with a run as it is.")
-    recorded = RunDirectory.open(run_dir).settings.data
-    dataset = load_dataset(data or recorded, data_dir=data_dir, progress=console is not None)
+    dataset = load_run_data(RunDirectory.open(run_dir), data, data_dir, progress=console is not None)
 
     from eyebright.training import trainer
 

@@ -22,7 +22,7 @@ def draw_training(runs: Sequence[Path], path: Path) -> None:
         path: of the picture.
 
     Raises:
-        RunError: a run has no metrics.csv with rows in it.
+        RunError: a run has no metrics.csv with rows in it, or a damaged one.
         StorageError: the picture cannot be written.
     """
     try:
@@ -34,9 +34,12 @@ def draw_training(runs: Sequence[Path], path: Path) -> None:
     panels = figure.subplots(1, len(_PANELS))
     for number, run in enumerate(runs):
         rows = _rows(run)
-        for panel, (title, columns) in zip(panels, _PANELS.items(), strict=True):
-            _draw(panel, rows, columns, colour=f"C{number}", name=run.name)
-            panel.set(title=title, xlabel="step")
+        try:
+            for panel, (title, columns) in zip(panels, _PANELS.items(), strict=True):
+                _draw(panel, rows, columns, colour=f"C{number}", name=run.resolve().name)
+                panel.set(title=title, xlabel="step")
+        except (ValueError, KeyError, TypeError) as error:
+            raise RunError(f"{run / 'metrics.csv'}: damaged: {error}.") from error
     panels[0].set_yscale("log")
     for panel in panels:
         panel.grid(alpha=0.3)
@@ -53,6 +56,8 @@ def _rows(run: Path) -> list[dict[str, str]]:
             rows = list(csv.DictReader(file))
     except OSError as error:
         raise RunError(f"{path}: cannot be read: {error.strerror}. Name the directory of a run.") from error
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise RunError(f"{path}: damaged: {error}.") from error
     if not rows:
         raise RunError(f"{path}: has no rows yet.")
     return rows
@@ -60,6 +65,6 @@ def _rows(run: Path) -> list[dict[str, str]]:
 
 def _draw(panel: Any, rows: list[dict[str, str]], columns: tuple[str, str], colour: str, name: str) -> None:
     for column, style, label in zip(columns, ("-", "--"), ("training batch", "validation"), strict=True):
-        points = [(int(row["step"]), float(row[column])) for row in rows if row.get(column)]
+        points = [(int(row["step"]), float(row[column])) for row in rows if row[column]]
         if points:
-            panel.plot(*zip(*points, strict=True), style, color=colour, linewidth=1.2, label=f"{name}: {label}")
+            panel.plot(*zip(*points, strict=True), style, color=colour, linewidth=1.2, label=f"{label} ({name})")

@@ -1,0 +1,232 @@
+import json
+import shutil
+
+import numpy as np
+import pytest
+
+from eyebright.data.split import split_dataset
+
+KEYS = {
+    "accuracy", "accuracy_ci95", "n", "log_loss", "class_names", "per_class", "confusion_matrix",
+    "data", "split", "test_looks",
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def split(finished, digits):
+    """How the run divides the digits."""
+    settings = json.loads((finished.path / "data.json").read_text())
+    made = split_dataset(digits, validation=0.1, test_fraction=0.2, seed=0)
+    assert settings["test_images"] == len(made.test)
+    return made
+
+
+def save(path, dataset, indices, order=None, **splits):
+    """Some of a data set's images as a file, its classes named in this order."""
+    names = np.array(dataset.class_names)
+    order = np.arange(len(names)) if order is None else order
+    labels = np.argsort(order)[dataset.labels[indices]]
+    np.savez(path, images=dataset.images[indices], labels=labels, class_names=names[order], **splits)
+    return path
+
+
+def looks(run):
+    return json.loads((run / "results.json").read_text())["test_looks"]
+
+
+def figures(answer):
+    assert answer.code == 0, answer.err
+    assert answer.err == ""
+    return json.loads(answer.out)
+
+
+def test_json_has_the_names_that_machines_read_and_nothing_else_is_printed(run_copy, finished, process):
+    code, out, err = process("evaluate", run_copy, "--json")
+    assert (code, err) == (0, "")
+    read = json.loads(out)
+    assert read.keys() == KEYS
+    assert read["accuracy"] == finished.results["test_accuracy"]
+    assert read["accuracy_ci95"] == finished.results["test_accuracy_ci95"]
+    assert read["log_loss"] == finished.results["test_loss"]
+    assert read["n"] == finished.results["test_images"] == np.sum(read["confusion_matrix"])
+    assert [row["label"] for row in read["per_class"]] == read["class_names"] == list("0123456789")
+    assert (read["data"], read["split"], read["test_looks"]) == ("digits", "test", 2)
+
+
+def test_each_run_on_test_images_is_a_look_and_none_on_others(run_copy, command):
+    assert looks(run_copy) == 1
+    for expected in (2, 3):
+        assert figures(command("evaluate", run_copy, "--json"))["test_looks"] == expected
+        assert looks(run_copy) == expected
+    figures(command("evaluate", run_copy, "--checkpoint", "step-10", "--json"))
+    assert looks(run_copy) == 4
+    for split in ("validation", "train"):
+        assert figures(command("evaluate", run_copy, "--split", split, "--json"))["test_looks"] is None
+    assert command("evaluate", run_copy, "--checkpoint", "step-11").code == 2
+    assert looks(run_copy) == 4
+
+
+def test_a_look_changes_nothing_else(run_copy, finished, command):
+    command("evaluate", run_copy)
+    assert json.loads((run_copy / "results.json").read_text()) == {**finished.results, "test_looks": 2}
+
+
+def test_the_runs_own_splits_are_as_large_as_in_training(run_copy, command, split):
+    for name in ("train", "validation", "test"):
+        assert figures(command("evaluate", run_copy, "--split", name, "--json"))["n"] == len(getattr(split, name))
+
+
+def test_a_checkpoint_is_evaluated_as_it_was_then(run_copy, finished, command):
+    last = figures(command("evaluate", run_copy, "--checkpoint", "step-24", "--json"))
+    assert last["accuracy"] == finished.results["test_accuracy"]
+    first = figures(command("evaluate", run_copy, "--checkpoint", "step-10", "--json"))
+    assert first["log_loss"] > last["log_loss"]
+    validation = figures(command("evaluate", run_copy, "--checkpoint", "step-24", "--split", "validation", "--json"))
+    assert validation["accuracy"] == finished.results["validation_accuracy"]
+
+
+@pytest.mark.parametrize("name", ["step-11", "step", "10", "../model", ".."])
+def test_a_checkpoint_that_is_not_there_is_named_with_those_that_are(name, run_copy, command):
+    code, out, err = command("evaluate", run_copy, "--checkpoint", name)
+    assert (code, out) == (2, "")
+    assert "no such checkpoint. There are: step-10, step-20, step-24." in err
+
+
+def test_a_damaged_checkpoint_is_named(run_copy, command):
+    path = run_copy / "checkpoints" / "step-10" / "variables.npz"
+    path.write_bytes(path.read_bytes()[:-1] + b"\1")
+    code, out, err = command("evaluate", run_copy, "--checkpoint", "step-10")
+    assert (code, out) == (2, "")
+    assert f"{path}: damaged" in err
+    assert looks(run_copy) == 1
+
+
+def test_other_data_with_reordered_classes_get_the_right_labels(run_copy, finished, digits, split, tmp_path, command):
+    order = np.random.default_rng(0).permutation(10)
+    path = save(tmp_path / "reordered.npz", digits, split.test, order)
+    read = figures(command("evaluate", run_copy, path, "--json"))
+    assert read["accuracy"] == finished.results["test_accuracy"]
+    assert read["class_names"] == list("0123456789")
+    assert (read["data"], read["test_looks"]) == ("reordered", None)
+    assert looks(run_copy) == 1
+
+
+def test_other_data_are_evaluated_on_their_test_split_or_whole(run_copy, digits, tmp_path, command):
+    some = np.arange(100)
+    whole = save(tmp_path / "whole.npz", digits, some)
+    divided = save(tmp_path / "divided.npz", digits, some, train=some[:60], test=some[60:])
+    assert figures(command("evaluate", run_copy, whole, "--json"))["n"] == 100
+    assert figures(command("evaluate", run_copy, divided, "--json"))["n"] == 40
+    assert figures(command("evaluate", run_copy, divided, "--split", "train", "--json"))["n"] == 60
+    for path, split in ((divided, "validation"), (whole, "train"), (whole, "validation")):
+        code, out, err = command("evaluate", run_copy, path, "--split", split)
+        assert (code, out) == (2, "")
+        assert f"no split '{split}'" in err
+
+
+def test_other_classes_and_other_sizes_are_refused(run_copy, digits, tmp_path, command):
+    images, labels = digits.images[:50], digits.labels[:50]
+    np.savez(tmp_path / "names.npz", images=images, labels=labels, class_names=[f"digit {i}" for i in range(10)])
+    np.savez(tmp_path / "size.npz", images=images[:, :7], labels=labels, class_names=list("0123456789"))
+    for name, words in (("names", "its classes are not the classifier's"), ("size", "uint8 [N, 8, 8, 1]")):
+        code, out, err = command("evaluate", run_copy, tmp_path / f"{name}.npz", "--json")
+        assert (code, out) == (2, "")
+        assert words in err
+
+
+def test_data_that_moved_are_the_runs_own_wherever_they_lie(finished, digits, tmp_path, command):
+    path = save(tmp_path / "first.npz", digits, np.arange(600))
+    run = tmp_path / "run"
+    trained = command(
+        *("train", path, "--run-dir", run, "--model", "softmax", "--epochs", 1, "--batch-size", 100, "--json")
+    )
+    moved = path.rename(tmp_path / "moved.npz")
+    for arguments in (("evaluate", run), ("train", "--resume", run)):
+        code, out, err = command(*arguments)
+        assert (code, out) == (2, "")
+        assert f"{run}: its data are no longer in {path}. Give the path where they are now" in err
+    assert command("train", moved, "--resume", run, "--quiet") == (0, "", "")
+    read = figures(command("evaluate", run, moved, "--json"))
+    assert read["test_looks"] == 2
+    assert read["accuracy"] == json.loads(trained.out.splitlines()[-1])["test_accuracy"]
+    path.write_bytes(b"")
+    assert command("evaluate", run).code == 2
+    save(path, digits, np.arange(1, 600))  # other data where the run's own were
+    code, _, err = command("evaluate", run)
+    assert code == 2
+    assert "not the data of the run" in err
+
+
+def test_validation_images_that_a_run_did_not_keep(tmp_path, command):
+    run = tmp_path / "run"
+    done = command(*("train", "--run-dir", run, "--model", "softmax", "--validation", 0, "--max-steps", 2, "--quiet"))
+    assert done == (0, "", "")
+    code, out, err = command("evaluate", run, "--split", "validation")
+    assert (code, out) == (2, "")
+    assert "kept no such images" in err
+
+
+def test_an_unfinished_run_is_evaluated_by_checkpoint_only(run_copy, command):
+    (run_copy / "results.json").unlink()
+    code, out, err = command("evaluate", run_copy)
+    assert (code, out) == (2, "")
+    assert f"not finished. Go on with it (eyebright train --resume {run_copy})" in err
+    assert figures(command("evaluate", run_copy, "--checkpoint", "step-20", "--json"))["test_looks"] == 2
+
+
+def test_a_part_of_the_run_leads_to_the_run(run_copy, command):
+    for part in ("model", "checkpoints/step-10", "results.json"):
+        code, _, err = command("evaluate", run_copy / part)
+        assert code == 2
+        assert f"Give the run's directory: {run_copy}." in err
+
+
+def test_a_damaged_classifier_is_named_and_is_no_look(run_copy, command):
+    (run_copy / "model" / "labels.json").write_bytes(b"")
+    code, out, err = command("evaluate", run_copy)
+    assert (code, out) == (2, "")
+    assert err.startswith(f"ClassifierError: {run_copy / 'model' / 'labels.json'}: damaged")
+    assert looks(run_copy) == 1
+
+
+def test_tables_show_every_class_with_its_figures(run_copy, finished, command):
+    code, out, err = command("evaluate", run_copy)
+    assert (code, err) == (0, "")
+    results = finished.results
+    first, *rest = out.splitlines()
+    low, high = results["test_accuracy_ci95"]
+    assert first.startswith(
+        f"Accuracy {results['test_accuracy']:.4f} (95% interval {low:.4f} to {high:.4f}) on 359 images"
+    )
+    assert "digits, test images" in first
+    per_class = [line.split() for line in rest if line.count("│") == 7]
+    assert [row[1] for row in per_class] == list("0123456789")
+    matrix = [line.split("│")[2:-1] for line in rest if line.count("│") == 12]
+    assert sum(0 if cell.strip() == "·" else int(cell) for row in matrix for cell in row) == 359
+    assert out.endswith("Looks at the run's test images so far: 2\n")
+
+
+def test_tables_are_not_wrapped_and_take_brackets_in_names_as_they_are(tmp_path, digits, command):
+    names = [f"[bold]a class with the long name {i}" for i in range(10)]
+    np.savez(tmp_path / "d.npz", images=digits.images[:600], labels=digits.labels[:600], class_names=names)
+    run = tmp_path / "run"
+    arguments = ("--model", "softmax", "--max-steps", 2, "--batch-size", 100, "--quiet")
+    assert command("train", tmp_path / "d.npz", "--run-dir", run, *arguments) == (0, "", "")
+    out = command("evaluate", run).out
+    for name in names:
+        assert out.count(name) == 3  # per class; and a row and a column of the matrix
+
+
+def test_a_run_directory_that_cannot_be_written_is_said(run_copy, command):
+    (run_copy / ".lock").unlink()
+    (run_copy / ".lock").mkdir()
+    code, out, err = command("evaluate", run_copy)
+    assert (code, out) == (2, "")
+    assert f"{run_copy}: the run's directory cannot be written" in err
+    assert command("evaluate", run_copy, "--split", "validation").code == 0
+
+
+def test_a_run_that_was_copied_is_a_run(finished, tmp_path, command):
+    copy = shutil.copytree(finished.path, tmp_path / "elsewhere")
+    assert figures(command("evaluate", copy, "--json"))["accuracy"] == finished.results["test_accuracy"]
+    assert looks(finished.path) == 1

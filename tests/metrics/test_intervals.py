@@ -1,0 +1,45 @@
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from eyebright.metrics.intervals import wilson_interval
+
+
+def wilson(successes, trials, z):
+    """The interval as Wilson's paper of 1927 has it."""
+    share = successes / trials
+    middle = (share + z**2 / (2 * trials)) / (1 + z**2 / trials)
+    half = z / (1 + z**2 / trials) * math.sqrt(share * (1 - share) / trials + z**2 / (4 * trials**2))
+    return middle - half, middle + half
+
+
+COUNTS = st.integers(1, 100_000).flatmap(lambda trials: st.tuples(st.integers(0, trials), st.just(trials)))
+
+
+@given(COUNTS)
+@settings(deadline=None)
+def test_interval_is_wilsons(counts):
+    assert wilson_interval(*counts) == pytest.approx(wilson(*counts, z=1.959963984540054), abs=1e-12)
+
+
+@given(COUNTS)
+@settings(deadline=None)
+def test_interval_holds_the_share_and_stays_within_0_and_1(counts):
+    low, high = wilson_interval(*counts)
+    successes, trials = counts
+    assert 0 <= low <= successes / trials <= high <= 1
+    assert low < high
+
+
+def test_interval_of_another_confidence():
+    assert wilson_interval(30, 100, confidence=0.9) == pytest.approx(wilson(30, 100, z=1.6448536269514722), abs=1e-12)
+
+
+def test_interval_holds_the_truth_as_often_as_it_says():
+    successes = np.random.default_rng(0).binomial(200, 0.9, 2000)
+    intervals = {int(count): wilson_interval(int(count), 200) for count in np.unique(successes)}
+    held = np.mean([intervals[int(count)][0] <= 0.9 <= intervals[int(count)][1] for count in successes])
+    assert 0.93 < held < 0.97

@@ -1,0 +1,52 @@
+import pytest
+from pydantic import ValidationError
+
+from eyebright.models import MODELS, Architecture, build_model
+from eyebright.presets import preset_settings
+from eyebright.settings import Model, Settings
+
+FC = {"model": "fc", "image_shape": (8, 8, 1), "classes": 10, "preprocessing": "mean-image"}
+
+
+def test_every_model_that_the_settings_name_is_there():
+    assert set(MODELS) == set(Model.__args__)
+
+
+@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize("preset", ["default", "tutorial"])
+def test_architecture_takes_the_shape_from_the_settings_and_nothing_else(preset, model):
+    settings = preset_settings(preset, model=model)
+    architecture = Architecture.of(settings, (28, 28, 1), 7)
+    assert (architecture.image_shape, architecture.classes) == ((28, 28, 1), 7)
+    for name in Architecture.model_fields.keys() - {"image_shape", "classes"}:
+        assert getattr(architecture, name) == getattr(settings, name)
+
+
+def test_a_setting_of_the_shape_has_one_default():
+    shared = Architecture.model_fields.keys() & Settings.model_fields.keys() - {"model", "preprocessing"}
+    assert shared
+    for name in shared:
+        assert Architecture.model_fields[name].default == Settings.model_fields[name].default
+
+
+def test_architecture_survives_json():
+    architecture = Architecture(**FC, layers=3, hidden_units=9, activation="gelu", batch_norm=True, dropout=0.25)
+    assert Architecture.model_validate_json(architecture.model_dump_json()) == architecture
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"model": "resnet"}, {"classes": 1}, {"image_shape": (8, 8)}, {"image_shape": (0, 8, 1)}, {"layers": 0},
+        {"hidden_units": 0}, {"activation": "magic"}, {"preprocessing": "none"}, {"depth": 3},
+    ],
+    ids=str,
+)  # fmt: skip
+def test_a_shape_that_no_model_has_is_refused(wrong):
+    with pytest.raises(ValidationError, match=next(iter(wrong))):
+        Architecture(**{**FC, **wrong})
+
+
+def test_build_model_builds_what_the_architecture_names():
+    assert build_model(Architecture(**FC)).name == "fully_connected"
+    assert build_model(Architecture(**{**FC, "model": "softmax"})).name == "softmax"

@@ -1,0 +1,59 @@
+import os
+import re
+import subprocess
+import sys
+
+import pytest
+
+from eyebright.backend import available_threads, set_threads, tf
+from eyebright.errors import RunError
+
+
+def process(code, **environment):
+    return subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False, env={**os.environ, **environment}
+    )
+
+
+def test_keras_computes_on_tensorflow_whatever_the_environment_says_and_nothing_is_logged():
+    # TensorFlow writes to standard error at its import. What comes after is to be seen.
+    done = process(
+        "import eyebright.backend as b, os; os.write(2, b'seen'); print(b.keras.config.backend())", KERAS_BACKEND="jax"
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "tensorflow\n", "seen")
+
+
+def test_a_missing_library_is_said_in_one_line():
+    done = process(
+        "import sys; sys.modules['tensorflow'] = None\n"
+        "from eyebright.errors import MissingExtraError\n"
+        "try: import eyebright.backend\n"
+        "except MissingExtraError as error: print(error)"
+    )
+    assert re.fullmatch(r"Training and evaluation .*pip install 'eyebright\[train\]'\n", done.stdout), done
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="this system cannot bind a process to processors")
+def test_threads_are_those_that_this_process_may_use():
+    allowed = os.sched_getaffinity(0)
+    assert available_threads() == len(allowed)
+    try:
+        os.sched_setaffinity(0, {min(allowed)})
+        assert available_threads() == 1
+    finally:
+        os.sched_setaffinity(0, allowed)
+
+
+def test_threads_cannot_change_in_a_process():
+    set_threads(available_threads())
+    _ = tf.constant(1.0) + 1.0  # now they are fixed
+    set_threads(available_threads())
+    other = available_threads() + 1
+    with pytest.raises(RunError, match=f"--threads {other}: this process already computes with {other - 1} threads"):
+        set_threads(other)
+
+
+def test_operations_give_the_same_bits_each_time():
+    set_threads(available_threads())
+    with pytest.raises(RuntimeError, match=r"[Dd]eterminism"):  # then TensorFlow refuses random numbers without a seed
+        tf.random.normal([2])

@@ -1,0 +1,297 @@
+import hashlib
+import io
+import json
+import shutil
+import zipfile
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from eyebright import storage
+from eyebright.classifier import KIND, VERSION, Classifier, arrays_to_npz, load_weights, model_weights, npz_to_arrays
+from eyebright.errors import ClassifierError, DataError
+from eyebright.models import Architecture, build_model
+
+NAMES = ("cat", "Hündchen", "a [b]")
+ARCHITECTURE = Architecture(
+    model="fc", image_shape=(4, 5, 3), classes=3, preprocessing="per-channel", layers=2, hidden_units=7,
+    activation="silu", batch_norm=True, dropout=0.5,
+)  # fmt: skip
+PARTS = {"architecture.json", "labels.json", "preprocessing.json", "weights.npz"}
+
+
+def make_classifier(architecture=ARCHITECTURE, seed=3):
+    """A classifier with weights of its own in every place, preprocessing and batch statistics included."""
+    model = build_model(architecture, "float32", seed)
+    generator = np.random.default_rng(seed)
+    weights = model_weights(model)
+    for name, values in weights.items():
+        scale = 100 if name.startswith("standardize/") else 0.1
+        weights[name] = (values + scale * generator.random(values.shape)).astype(values.dtype)
+    return Classifier(architecture, NAMES, weights)
+
+
+def pictures(count=20, seed=0, shape=ARCHITECTURE.image_shape):
+    return np.random.default_rng(seed).integers(0, 256, (count, *shape), np.uint8)
+
+
+@pytest.fixture(scope="module")
+def classifier():
+    return make_classifier()
+
+
+@pytest.fixture(scope="module")
+def saved(classifier, tmp_path_factory):
+    directory = tmp_path_factory.mktemp("classifier") / "model"
+    classifier.save(directory)
+    return directory
+
+
+def rewrite(directory, version=VERSION, kind=KIND, **changed):
+    """Write a saved classifier anew, its manifest in order, with some parts changed (None: left out)."""
+    parts = storage.read_directory(directory, kind=KIND, version=VERSION) | changed
+    parts = {name: content for name, content in parts.items() if content is not None}
+    storage.write_directory(directory, parts, kind=kind, version=version)
+
+
+@pytest.fixture
+def copy(saved, tmp_path):
+    return shutil.copytree(saved, tmp_path / "model")
+
+
+def test_loaded_classifier_predicts_the_same_bits(classifier, saved):
+    loaded = Classifier.load(saved)
+    assert loaded.class_names == NAMES
+    assert loaded.architecture == ARCHITECTURE
+    assert loaded.weights_sha256 == classifier.weights_sha256
+    assert loaded.weights.keys() == classifier.weights.keys()
+    for name, weights in classifier.weights.items():
+        assert loaded.weights[name].dtype == weights.dtype
+        assert (loaded.weights[name] == weights).all()
+    assert (loaded.predict(pictures()) == classifier.predict(pictures())).all()
+
+
+def test_it_is_loaded_from_its_run_as_well(saved, classifier):
+    assert Classifier.load(str(saved.parent)).weights_sha256 == classifier.weights_sha256
+
+
+def test_same_classifier_gives_the_same_bytes(saved, tmp_path):
+    Classifier.load(saved).save(tmp_path / "again")
+    make_classifier().save(tmp_path / "anew")
+    for other in (tmp_path / "again", tmp_path / "anew"):
+        assert {entry.name for entry in other.iterdir()} == PARTS | {storage.MANIFEST}
+        for entry in saved.iterdir():
+            assert (other / entry.name).read_bytes() == entry.read_bytes()
+
+
+def test_files_say_what_a_reader_without_eyebright_needs(saved):
+    labels = json.loads((saved / "labels.json").read_text(encoding="utf-8"))
+    assert labels["class_names"] == list(NAMES)
+    assert labels["sha256"] == hashlib.sha256("\n".join(NAMES).encode()).hexdigest()
+    assert json.loads((saved / "architecture.json").read_text())["hidden_units"] == 7
+    preprocessing = json.loads((saved / "preprocessing.json").read_text(encoding="utf-8"))
+    assert preprocessing["image_shape"] == [4, 5, 3]
+    assert preprocessing["pixels"] == "per-channel"
+    with np.load(saved / "weights.npz", allow_pickle=False) as weights:
+        assert {"standardize/mean", "standardize/standard_deviation", "logits/kernel"} <= set(weights.files)
+
+
+def test_nothing_in_it_is_a_pickle_or_code(saved):
+    assert {entry.suffix for entry in saved.iterdir()} == {".json", ".npz"}
+    with zipfile.ZipFile(saved / "weights.npz") as members:
+        for name in members.namelist():
+            assert members.read(name).startswith(b"\x93NUMPY")
+            assert b"'descr': '<f4'" in members.read(name)[:128]
+
+
+@given(st.data())
+@settings(deadline=None, max_examples=200)
+def test_one_flipped_bit_anywhere_is_a_classifier_error_that_names_the_file(saved, data):
+    path = saved / data.draw(st.sampled_from(sorted(PARTS | {storage.MANIFEST})))
+    content = path.read_bytes()
+    position = data.draw(st.integers(0, 8 * len(content) - 1))
+    flipped = bytearray(content)
+    flipped[position // 8] ^= 1 << position % 8
+    path.write_bytes(flipped)
+    try:
+        with pytest.raises(ClassifierError, match="damaged") as error:
+            Classifier.load(saved)
+    finally:
+        path.write_bytes(content)
+    assert str(error.value).startswith(f"{path}: ")
+
+
+@pytest.mark.parametrize("name", sorted(PARTS))
+def test_a_missing_part_is_named(name, copy):
+    (copy / name).unlink()
+    with pytest.raises(ClassifierError, match="missing") as error:
+        Classifier.load(copy)
+    assert str(copy / name) in str(error.value)
+
+
+@pytest.mark.parametrize("name", ["no", "x" * 300])
+def test_where_none_is_the_message_says_what_to_give(name, tmp_path):
+    with pytest.raises(ClassifierError, match="no saved classifier is there") as error:
+        Classifier.load(tmp_path / name)
+    assert str(tmp_path / name) in str(error.value)
+    with pytest.raises(ClassifierError, match="no saved classifier is there"):
+        Classifier.load(tmp_path)
+
+
+def test_a_newer_version_is_refused(copy):
+    rewrite(copy, version=VERSION + 1)
+    with pytest.raises(ClassifierError, match=f"version {VERSION + 1} is newer .* Upgrade Eyebright"):
+        Classifier.load(copy)
+
+
+def test_another_kind_of_directory_is_refused(copy):
+    rewrite(copy, kind="eyebright-checkpoint")
+    with pytest.raises(ClassifierError, match="of kind 'eyebright-checkpoint'"):
+        Classifier.load(copy)
+
+
+def pickled_weights():
+    buffer = io.BytesIO()
+    np.savez(buffer, weights=np.array([print], dtype=object))
+    return buffer.getvalue()
+
+
+BY_ANOTHER_PROGRAM = {
+    "no weights": {"weights.npz": None},
+    "no zip": {"weights.npz": b"abc"},
+    "weights that are a pickle": {"weights.npz": pickled_weights()},
+    "labels that are a list": {"labels.json": b"[]"},
+    "labels without names": {"labels.json": b"{}"},
+    "labels that are no JSON": {"labels.json": b"{"},
+    "names of another hash": {"labels.json": b'{"class_names": ["a", "b", "c"], "sha256": "0"}'},
+    "an unknown model": {"architecture.json": b'{"model": "resnet"}'},
+    "another number of classes": {
+        "architecture.json": storage.json_bytes(ARCHITECTURE.model_copy(update={"classes": 4}).model_dump(mode="json"))
+    },
+}
+
+
+@pytest.mark.parametrize("changed", BY_ANOTHER_PROGRAM.values(), ids=BY_ANOTHER_PROGRAM)
+def test_one_that_another_program_made_wrongly_is_refused(changed, copy):
+    rewrite(copy, **changed)
+    with pytest.raises(ClassifierError):
+        Classifier.load(copy)
+
+
+def test_weights_that_do_not_fit_are_refused(classifier):
+    other = make_classifier(ARCHITECTURE.model_copy(update={"hidden_units": 8}))
+    misfit = Classifier(ARCHITECTURE, NAMES, other.weights)
+    with pytest.raises(ClassifierError, match=r"the model has \(.*\), the file \(.*\)"):
+        misfit.predict(pictures())
+    fewer = {name: weights for name, weights in classifier.weights.items() if name != "logits/bias"}
+    with pytest.raises(ClassifierError, match=r"'logits/bias': the model has \(3,\), the file none"):
+        Classifier(ARCHITECTURE, NAMES, fewer).predict(pictures())
+
+
+def test_another_number_of_names_is_refused(classifier):
+    with pytest.raises(ClassifierError, match="2 class names for a model of 3 classes"):
+        Classifier(ARCHITECTURE, NAMES[:2], classifier.weights)
+
+
+def test_probabilities_are_those_of_the_logits(classifier):
+    probabilities = classifier.predict(pictures())
+    assert probabilities.dtype == np.float32
+    assert probabilities.shape == (20, 3)
+    logits = classifier.logits(pictures()).astype(np.float64)
+    expected = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    np.testing.assert_allclose(probabilities, expected, rtol=1e-6)
+    np.testing.assert_allclose(probabilities.sum(axis=1), 1, rtol=1e-6)
+
+
+def test_extreme_logits_give_probabilities_all_the_same():
+    architecture = Architecture(model="softmax", image_shape=(1, 1, 1), classes=3, preprocessing="mean-image")
+    weights = {
+        "standardize/mean": np.zeros((1, 1, 1), np.float32),
+        "logits/kernel": np.array([[1000, -1000, 999.0]], np.float32),
+        "logits/bias": np.zeros(3, np.float32),
+    }
+    probabilities = Classifier(architecture, NAMES, weights).predict(np.full((1, 1, 1, 1), 255, np.uint8))
+    assert probabilities.tolist() == [[1, 0, 0]]
+
+
+def test_an_image_is_classified_alike_alone_and_among_others(classifier):
+    images = pictures(1_003)  # more than are computed at once
+    alone = np.concatenate([classifier.logits(images[i : i + 1]) for i in (0, 999, 1000, 1002)])
+    np.testing.assert_allclose(classifier.logits(images)[[0, 999, 1000, 1002]], alone, rtol=1e-4, atol=1e-4)
+
+
+def test_logits_of_chosen_images_are_in_the_order_of_the_choice(classifier):
+    chosen = np.array([5, 2, 2, 0])
+    assert (classifier.logits(pictures(), chosen) == classifier.logits(pictures()[chosen])).all()
+
+
+@pytest.mark.parametrize("count", [0, 1, 1000, 1001])
+def test_any_number_of_images_is_taken(classifier, count):
+    assert classifier.predict(pictures(count)).shape == (count, 3)
+
+
+@pytest.mark.parametrize(
+    "images",
+    [pictures().astype(np.float32), pictures() / 255, pictures()[0], pictures(shape=(5, 4, 3)), pictures()[..., :1]],
+    ids=["float32", "scaled", "one image", "turned", "grey"],
+)
+def test_other_images_are_refused(classifier, images):
+    with pytest.raises(DataError, match=r"uint8 \[N, 4, 5, 3\] with values 0 … 255; these are"):
+        classifier.predict(images)
+
+
+def test_images_may_be_mapped_from_a_file_and_are_not_changed(classifier, tmp_path):
+    np.save(tmp_path / "images.npy", pictures())
+    mapped = np.load(tmp_path / "images.npy", mmap_mode="r")
+    assert (classifier.predict(mapped) == classifier.predict(pictures())).all()
+
+
+def test_parameters_count_what_was_learnt_but_not_the_preprocessing(classifier):
+    first, second, last = 4 * 5 * 3 * 7, 7 * 7, 7 * 3 + 3
+    batch_norm = 2 * 4 * 7  # scale, shift and two statistics a unit, twice
+    assert classifier.parameters == first + second + last + batch_norm
+
+
+def test_weights_sha256_depends_on_names_shapes_types_and_values(classifier):
+    def sha256(weights):
+        return Classifier(ARCHITECTURE, NAMES, weights).weights_sha256
+
+    weights = classifier.weights
+    kernel = weights["logits/kernel"]
+    others = [
+        {**weights, "logits/kernel": np.nextafter(kernel, 9)},
+        {**weights, "logits/kernel": kernel.reshape(3, 7)},
+        {**weights, "logits/kernel": kernel.view(np.int32)},
+        {("other" if name == "logits/kernel" else name): w for name, w in weights.items()},
+    ]
+    assert len({sha256(weights), *map(sha256, others)}) == 5
+    assert sha256(dict(reversed(weights.items()))) == sha256(weights)
+    assert sha256({**weights, "logits/kernel": np.asfortranarray(kernel)}) == sha256(weights)
+
+
+def test_weights_go_into_a_model_by_name(classifier):
+    model = build_model(ARCHITECTURE)
+    load_weights(model, dict(reversed(classifier.weights.items())))
+    for name, weights in model_weights(model).items():
+        assert (weights == classifier.weights[name]).all()
+
+
+ARRAYS = st.dictionaries(
+    st.from_regex(r"[a-z_]+(/[a-z_]+)*", fullmatch=True).filter(lambda name: name != "file"),
+    st.lists(st.floats(width=32), min_size=0, max_size=5).map(lambda values: np.array(values, np.float32)),
+    max_size=4,
+)
+
+
+@given(ARRAYS)
+@settings(deadline=None)
+def test_arrays_survive_npz_to_the_bit_and_give_the_same_bytes(arrays):
+    content = arrays_to_npz(arrays)
+    read = npz_to_arrays(content)
+    assert read.keys() == arrays.keys()
+    for name, array in arrays.items():
+        assert read[name].tobytes() == array.tobytes()
+        assert (read[name].dtype, read[name].shape) == (array.dtype, array.shape)
+    assert arrays_to_npz(read) == content
