@@ -68,7 +68,8 @@ def write_directory(target: Path, parts: Mapping[str, bytes], *, kind: str, vers
             try:
                 temporary.rename(target)
             except OSError:
-                replaced.rename(target)
+                if replaced.exists():
+                    replaced.rename(target)
                 raise
             _sync_directory(target.parent)
     except OSError as error:

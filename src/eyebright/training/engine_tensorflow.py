@@ -51,6 +51,14 @@ class TensorFlowEngine:
             self._images = tf.convert_to_tensor(dataset.images)  # uint8 [N, H, W, C]
             self._labels = tf.convert_to_tensor(dataset.labels)  # int32 [N]
         self._dropout_seeds = _dropout_seeds(model, settings.seed)
+        self._compiled_step = tf.function(
+            self._step,
+            input_signature=[
+                tf.TensorSpec([settings.batch_size, *dataset.image_shape], tf.uint8, "images"),
+                tf.TensorSpec([settings.batch_size], tf.int32, "labels"),
+                tf.TensorSpec([], tf.int64, "step"),
+            ],
+        )
         self._compiled_steps = tf.function(
             self._steps,
             input_signature=[
@@ -89,12 +97,7 @@ class TensorFlowEngine:
 
     def graph(self) -> bytes:
         """One step as a serialised GraphDef, for TensorBoard: it shows nothing of what is within the compiled loop."""
-        batch = self._settings.batch_size
-        step = tf.function(self._step).get_concrete_function(
-            tf.TensorSpec([batch, *self._images.shape[1:]], tf.uint8, "images"),
-            tf.TensorSpec([batch], tf.int32, "labels"),
-            tf.TensorSpec([], tf.int64, "step"),
-        )
+        step = self._compiled_step.get_concrete_function()
         serialised: bytes = step.graph.as_graph_def().SerializeToString()
         return serialised
 
@@ -108,7 +111,7 @@ class TensorFlowEngine:
         for i in tf.range(k):
             self.optimizer.learning_rate.assign(learning_rates[i])
             batch = rows[i]  # [B]
-            loss, accuracy, logits = self._step(
+            loss, accuracy, logits = self._compiled_step(
                 tf.gather(images, batch), tf.gather(labels, batch), first_step + tf.cast(i, tf.int64)
             )
             losses = losses.write(i, loss)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from eyebright.backend import keras
+from eyebright.backend import keras, tf
 
 
 def cross_entropy(logits: Any, labels: Any, label_smoothing: float = 0.0) -> Any:
@@ -34,4 +34,5 @@ def weight_matrices(model: keras.Model) -> list[Any]:
 
 def l2_penalty(model: keras.Model, l2: float) -> Any:
     """l2 · Σ ½‖W‖² over the weight matrices."""
-    return l2 * sum(0.5 * keras.ops.sum(keras.ops.square(weights)) for weights in weight_matrices(model))
+    # One fused operation forward and one backward; written out it would cost a tenth of the tutorial's step.
+    return l2 * sum(tf.nn.l2_loss(weights.value) for weights in weight_matrices(model))
