@@ -14,13 +14,14 @@ REBUILD := $(shell { read -r folder < $(BUILT); } 2>/dev/null && test "$$folder"
 	&& test -x $(BIN)/python || echo rebuild)
 UV := $(shell uv --version >/dev/null 2>&1 && command -v uv)
 PYTEST_ARGS ?=
+DATA ?=
 ARGS ?=
 
 .DEFAULT_GOAL := help
 .PHONY: help venv train test lint format bench lock clean rebuild
 
 help:  ## Say what each target does
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):[^#]*## /\1\t/' | expand -t 10
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "%-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 venv: $(INSTALLED)  ## Build .venv from requirements.lock (costs nothing when it is up to date)
 
@@ -56,8 +57,12 @@ format: venv  ## Format the code and mend what the linter can mend
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: venv  ## Run the benchmarks behind the README's figures (CIFAR-10 needed; about 25 minutes)
-	$(BIN)/python benchmarks/tutorial.py $(ARGS)
+bench: venv  ## Run the benchmarks behind the README's figures: make bench DATA=path/to/cifar-10-batches-bin (an hour)
+	@test -n "$(DATA)" || { echo "make: the benchmarks need CIFAR-10: make bench DATA=path/to/cifar-10-batches-bin" >&2; exit 2; }
+	$(BIN)/python benchmarks/startup.py
+	$(BIN)/python benchmarks/tutorial.py --data "$(DATA)" $(ARGS)
+	$(BIN)/python benchmarks/accuracy.py --data "$(DATA)" tutorial-softmax tutorial-fc default-softmax default-fc $(ARGS)
+	$(BIN)/python benchmarks/kills.py --data "$(DATA)" $(ARGS)
 
 lock:  ## Write requirements.lock anew from pyproject.toml (needs uv; newest versions: make lock ARGS=--upgrade)
 	@test -n "$(UV)" || { echo "make: make lock needs uv: pip install uv" >&2; exit 2; }

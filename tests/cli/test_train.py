@@ -47,8 +47,12 @@ def test_a_run_says_its_settings_its_progress_its_accuracy_and_what_to_do_next(n
     said = f"Test accuracy {results['test_accuracy']:.4f} (95% interval {low:.4f} to {high:.4f}) on 40 images"
     assert said in lines
     assert any(line.startswith(f"Total time {results['total_seconds']:.2f} s") for line in lines)
-    assert f"  eyebright evaluate {tmp_path / 'run'}" in lines
-    assert lines[-1] == "  eyebright tensorboard runs"
+    assert [line.split("eyebright ", 1)[1] for line in lines[-4:]] == [
+        f"evaluate {tmp_path / 'run'}",
+        f"predict {tmp_path / 'run'} PICTURE…",
+        f"plot {tmp_path / 'run'}",
+        f"tensorboard {tmp_path / 'run'}",
+    ]
 
 
 def test_results_have_every_figure_that_others_rely_on(npz, tmp_path, command):

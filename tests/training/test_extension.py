@@ -2,7 +2,7 @@ import pytest
 
 from eyebright.data.dataset import Dataset
 from eyebright.data.split import split_dataset
-from eyebright.errors import RunError
+from eyebright.errors import RunError, SettingsError
 from eyebright.run_directory import DataRecord, RunDirectory
 from eyebright.training.extension import extended_settings
 
@@ -119,3 +119,8 @@ def test_a_choice_that_saw_a_validation_amid_an_epoch_is_refused_with_the_reason
 @pytest.mark.parametrize("choice", [{"restore_best": True}, {"patience": 5}])
 def test_a_choice_that_saw_validations_at_the_ends_of_epochs_can_be_made_longer(choice, make_run):
     assert extended_settings(make_run(max_steps=20, **choice), {"max_steps": 40}, IMAGES).max_steps == 40
+
+
+def test_a_length_out_of_range_is_refused(make_run):
+    with pytest.raises(SettingsError, match="--max-steps 1000000000000: input should be less than 2147483648"):
+        extended_settings(make_run(), {"max_steps": 10**12}, IMAGES)

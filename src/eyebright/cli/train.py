@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from eyebright.cli.flags import with_settings_flags
-from eyebright.cli.output import console_for, print_json_line
+from eyebright.cli.output import command_name, console_for, print_json_line
 from eyebright.cli.run_data import load_run_data
 
 if TYPE_CHECKING:
@@ -143,5 +144,6 @@ def _summarise(run: Run, console: Console | None) -> None:
         f"({results['images_per_second']:,.0f} images/s)",
     )
     say(console, f"The run is in {run.path}. What to do next:")
-    for command in (f"evaluate {run.path}", f"predict {run.path} PICTURE…", f"plot {run.path}", "tensorboard runs"):
-        say(console, f"  eyebright {command}")
+    path = shlex.quote(str(run.path))
+    for command in (f"evaluate {path}", f"predict {path} PICTURE…", f"plot {path}", f"tensorboard {path}"):
+        say(console, f"  {command_name()} {command}")

@@ -30,10 +30,10 @@ class StepRecords(NamedTuple):
 
 
 class TensorFlowEngine:
-    """Trains a model on a data set whose uint8 pixels stay where they are.
+    """Trains a model on a data set whose uint8 pixels lie in memory, in TensorFlow's own copy of them.
 
-    A step gathers its images from the resident pixels inside the compiled call, so that no batch is ever built by
-    Python. The pixels are an argument of the call, not a constant in it: TensorFlow would copy and fold a constant.
+    A step gathers its images from these pixels inside the compiled call, so that no batch is ever built by Python. The
+    pixels are an argument of the call, not a constant in it: TensorFlow would copy and fold a constant.
 
     Args:
         model: uint8 [B, H, W, C] → logits [B, classes].
@@ -46,7 +46,6 @@ class TensorFlowEngine:
         self.model = model
         self.optimizer = optimizer
         self._settings = settings
-        optimizer.build(model.trainable_variables)
         with tf.device("CPU"):
             self._images = tf.convert_to_tensor(dataset.images)  # uint8 [N, H, W, C]
             self._labels = tf.convert_to_tensor(dataset.labels)  # int32 [N]
@@ -58,6 +57,7 @@ class TensorFlowEngine:
                 tf.TensorSpec([settings.batch_size], tf.int32, "labels"),
                 tf.TensorSpec([], tf.int64, "step"),
             ],
+            autograph=False,  # nothing in it depends on a tensor's value; to look for it takes a quarter of a second
         )
         self._compiled_steps = tf.function(
             self._steps,

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from eyebright.errors import RunError
-from eyebright.presets import flag
+from eyebright.presets import FLAGS, Layer, flag, validated
 from eyebright.run_directory import RunDirectory
 from eyebright.settings import Settings
 from eyebright.training.batches import steps_per_epoch
@@ -25,6 +25,7 @@ def extended_settings(run: RunDirectory, flags: Mapping[str, Any], training_imag
 
     Raises:
         RunError: a flag contradicts the run, or the run cannot be made longer or shorter in the way that was asked for.
+        SettingsError: a length that is out of range.
     """
     given = {key: value for key, value in flags.items() if value is not None}
     for key, value in given.items():
@@ -43,7 +44,8 @@ def _lengthened(run: RunDirectory, asked: str, length: dict[str, int], training_
     settings = run.settings
     if len(length) > 1:
         raise RunError("--epochs and --max-steps exclude each other: give one of the two.")
-    longer = settings.model_copy(update=dict.fromkeys(_LENGTH) | length)
+    kept = {key: value for key, value in settings.to_dict().items() if key not in _LENGTH}
+    longer = validated(kept | length, dict.fromkeys(length, Layer(FLAGS, length)))
     before, after = run_length(settings, training_images), run_length(longer, training_images)
     if after == before:
         return settings

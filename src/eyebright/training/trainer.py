@@ -101,7 +101,8 @@ def train(
     for key, value in settings.to_dict().items():
         say(console, f"{key} = {value}")
     say(console, f"Precision {precision}: {reason}")
-    return _train(run, dataset, split, console, started)
+    with run.locked():
+        return _train(run, dataset, split, console, started)
 
 
 def resume(
@@ -130,23 +131,24 @@ def resume(
     """
     started = time.perf_counter() if started is None else started
     run = RunDirectory.open(Path(run_dir))
-    run.check_same_data(dataset)
-    set_threads(run.settings.threads or available_threads())
-    split = split_dataset(dataset, **run.settings.split)
     with run.locked():
+        run = RunDirectory.open(Path(run_dir))  # once more: another process may have made it longer meanwhile
+        run.check_same_data(dataset)
+        set_threads(run.settings.threads or available_threads())
+        split = split_dataset(dataset, **run.settings.split)
         settings = extended_settings(run, flags or {}, len(split.train))
         if settings == run.settings and run.results is not None:
             say(console, f"{run.path}: this run is finished.")
             return Run(run.path, run.results)
         if settings != run.settings:
             run.extend(settings)
-    return _train(run, dataset, split, console, started)
+        return _train(run, dataset, split, console, started)
 
 
 def _train(run: RunDirectory, dataset: Dataset, split: Split, console: Console | None, started: float) -> Run:
-    """Train from wherever the run's checkpoints are to its end, evaluate, and save the classifier."""
+    """Train from wherever the run's checkpoints are to its end, evaluate, and save the classifier. Hold the lock."""
     settings, architecture = run.settings, _architecture(run.settings, dataset)
-    with run.locked(), Interrupts() as interrupts:
+    with Interrupts() as interrupts:
         model = build_model(architecture, settings.precision, settings.seed)
         model.get_layer("standardize").measure(dataset.images, split.train)
         optimizer = build_optimizer(settings, model)
@@ -196,16 +198,17 @@ def _train_steps(
         if pace.is_epoch_end(state.step) and len(split.validation):
             _validate(engine, split.validation, settings, state, monitor)
         state.train_seconds = time.perf_counter() - clock
-        stopping = state.stopped_early or interrupts.received is not None
+        signal = interrupts.received  # read once: it can arrive at any moment
+        stopping = state.stopped_early or signal is not None
         if pace.is_checkpoint(state.step) or stopping or (settings.restore_best and state.best_step == state.step):
             check_weights(engine.model, state.step, float(rates[-1]), checkpoints)
             checkpoints.save(state, engine.model, engine.optimizer)
             monitor.record_weights(state.step, engine.model)
-        if interrupts.received is not None and state.step < total_steps:
+        if signal is not None and state.step < total_steps:
             raise TrainingInterrupted(
                 f"Stopped at step {state.step}; everything is saved. Go on with: "
                 f"eyebright train --resume {shlex.quote(str(run.path))}",
-                interrupts.received,
+                signal,
             )
     state.train_seconds = time.perf_counter() - clock
 
