@@ -1,11 +1,15 @@
 import os
+import platform
 import re
 import subprocess
 import sys
 
+import keras
+import numpy as np
 import pytest
 
-from eyebright.backend import available_threads, set_threads, tf
+import eyebright
+from eyebright.backend import available_threads, set_threads, tf, versions
 from eyebright.errors import RunError
 
 
@@ -25,12 +29,52 @@ def test_keras_computes_on_tensorflow_whatever_the_environment_says_and_nothing_
 
 def test_a_missing_library_is_said_in_one_line():
     done = process(
-        "import sys; sys.modules['tensorflow'] = None\n"
+        "import sys\n"
+        "class Missing:\n"
+        "    def find_spec(name, path=None, target=None):\n"
+        "        if name == 'tensorflow': raise ModuleNotFoundError(f'No module named {name!r}', name=name)\n"
+        "sys.meta_path.insert(0, Missing)\n"
         "from eyebright.errors import MissingExtraError\n"
         "try: import eyebright.backend\n"
         "except MissingExtraError as error: print(error)"
     )
     assert re.fullmatch(r"Training and evaluation .*pip install 'eyebright\[train\]'\n", done.stdout), done
+
+
+def test_a_library_that_is_there_and_broken_is_not_called_missing_and_what_it_wrote_is_shown(tmp_path):
+    (tmp_path / "tensorflow.py").write_text(
+        "import os; os.write(2, b'native text\\n'); raise ImportError('GLIBCXX_9 not found')"
+    )
+    done = process("import eyebright.backend", PYTHONPATH=str(tmp_path))
+    assert done.returncode == 1
+    assert done.stderr.startswith("native text\nTraceback")
+    assert "GLIBCXX_9 not found" in done.stderr
+    assert "pip install" not in done.stderr
+
+
+def test_a_library_that_lacks_one_of_its_own_is_not_called_missing(tmp_path):
+    (tmp_path / "tensorflow.py").write_text("import a_module_that_there_is_not")
+    done = process("import eyebright.backend", PYTHONPATH=str(tmp_path))
+    assert "No module named 'a_module_that_there_is_not'" in done.stderr
+    assert "pip install" not in done.stderr
+
+
+def test_standard_error_may_be_closed():
+    code = "import sys, eyebright.backend; print(sys.stderr)"
+    done = subprocess.run(
+        [sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, check=False, preexec_fn=lambda: os.close(2)
+    )
+    assert (done.returncode, done.stdout) == (0, "None\n")
+
+
+def test_versions_are_those_of_what_computes():
+    assert versions() == {
+        "eyebright": eyebright.__version__,
+        "python": platform.python_version(),
+        "numpy": np.__version__,
+        "keras": keras.__version__,
+        "tensorflow": tf.__version__,
+    }
 
 
 @pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="this system cannot bind a process to processors")

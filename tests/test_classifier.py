@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from eyebright import storage
+from eyebright.backend import versions
 from eyebright.classifier import KIND, VERSION, Classifier, arrays_to_npz, load_weights, model_weights, npz_to_arrays
 from eyebright.errors import ClassifierError, DataError
 from eyebright.models import Architecture, build_model
@@ -84,6 +85,10 @@ def test_same_classifier_gives_the_same_bytes(saved, tmp_path):
         assert {entry.name for entry in other.iterdir()} == PARTS | {storage.MANIFEST}
         for entry in saved.iterdir():
             assert (other / entry.name).read_bytes() == entry.read_bytes()
+
+
+def test_the_versions_that_wrote_it_stand_in_its_manifest(saved):
+    assert json.loads((saved / storage.MANIFEST).read_bytes())["versions"] == versions()
 
 
 def test_files_say_what_a_reader_without_eyebright_needs(saved):

@@ -7,6 +7,7 @@ from eyebright.errors import SettingsError
 from eyebright.presets import (
     MIN_BATCH_SIZE,
     MIN_STEPS_PER_EPOCH,
+    Resolved,
     flag,
     preset_names,
     preset_settings,
@@ -49,8 +50,10 @@ def test_preset_states_in_its_header_what_to_expect(preset, model):
     header = "".join(line for line in recipe.splitlines(keepends=True) if line.startswith("#"))
     stated = re.findall(r"^# (command|paper|hardware|expected): ", header, flags=re.MULTILINE)
     assert stated == ["command", "paper", "hardware", "expected"]
-    command = re.search(r"command: +eyebright train .*--model (\S+).*--preset (\S+)|$", header)
-    assert command is None or command.groups() in {(model, preset), (None, None)}
+    data, *flags = re.search(r"^# command: +eyebright train (.+)$", header, flags=re.MULTILINE)[1].split()
+    given = dict(zip(flags[::2], flags[1::2], strict=True))
+    assert data == "cifar10"
+    assert given == {"--model": model, **({} if preset == "default" else {"--preset": preset})}
 
 
 def test_tutorial_presets_are_the_tutorial():
@@ -153,7 +156,13 @@ def test_preset_or_model_of_a_file_is_named_as_the_files(toml):
 def test_contradiction_names_the_file_it_comes_from(toml):
     file = toml("epochs = 1\nmax_steps = 1")
     assert refused(file=file) == f"{file}: give either epochs or max_steps, one of the two."
-    assert refused({"model": "softmax", "layers": 2}) == "layers: the softmax model has no hidden layers."
+
+
+def test_contradiction_of_a_setting_names_where_that_came_from(toml):
+    end = "the softmax model has no hidden layers."
+    assert refused({"model": "softmax", "hidden_units": 2}) == f"--hidden-units: {end}"
+    file = toml("layers = 2")
+    assert refused({"model": "softmax"}, file) == f"{file}: layers: {end}"
 
 
 @pytest.mark.parametrize("text", ["a", "a = [", "a = 1\na = 2", "a = " + "[" * 9999, "a = " + "9" * 9999])
@@ -180,8 +189,8 @@ def test_flag_is_the_settings_name_with_hyphens(name):
 
 @pytest.mark.parametrize("images", [1, 2, 7, 8, 9, 100, 159, 160, 161, 1294, 5119, 5120, 45_000])
 def test_batch_size_of_a_preset_is_lowered_until_an_epoch_has_enough_steps(images):
-    resolved = resolve_settings({})
-    largest = resolved.settings.batch_size
+    largest = 256
+    resolved = Resolved(preset_settings(batch_size=largest), given={})
     size = resolved.fitted(images).batch_size
     assert 1 <= size <= images
     assert size == min(images, largest) or largest % size == 0

@@ -1,8 +1,10 @@
+import itertools
 import json
 import os
 import resource
 import subprocess
 import sys
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
@@ -12,7 +14,7 @@ import pytest
 from eyebright.data.dataset import Dataset
 from eyebright.data.split import split_dataset
 from eyebright.errors import RunError, SettingsError, StorageError
-from eyebright.run_directory import DataRecord, RunDirectory, check_free, default_path
+from eyebright.run_directory import DataRecord, RunDirectory, RunExistsError, check_free, default_path
 from eyebright.settings import Settings
 
 SETTINGS = Settings(epochs=3, learning_rate=0.1, clip_norm=2.0)
@@ -54,6 +56,48 @@ def test_what_was_created_is_opened_again(run, data):
     assert [entry.name for entry in run.path.parent.iterdir()] == ["run"]
 
 
+def test_where_the_data_came_from_is_recorded_and_older_runs_have_none(run, tmp_path):
+    dataset = replace(shades(), source="/data/shades.npz")
+    record = DataRecord.of(dataset, split_dataset(dataset, **SETTINGS.split))
+    made = RunDirectory.create(tmp_path / "other", SETTINGS, record)
+    assert RunDirectory.open(made.path).data.source == "/data/shades.npz"
+    older = json.loads((run.path / "data.json").read_text())
+    del older["source"]
+    (run.path / "data.json").write_text(json.dumps(older))
+    assert RunDirectory.open(run.path).data.source == ""
+
+
+def test_processes_that_make_runs_at_the_same_time_leave_each_other_alone(data, tmp_path):
+    names = [f"run-{i}" for i in range(20)]
+    script = f"""
+import sys
+from pathlib import Path
+from eyebright.run_directory import DataRecord, RunDirectory, RunExistsError
+from eyebright.settings import Settings
+data = DataRecord.model_validate_json({data.model_dump_json()!r})
+print("ready", flush=True)
+sys.stdin.readline()
+for name in {names!r}:
+    try:
+        print(RunDirectory.create(Path(name), Settings(epochs=1), data).path)
+    except RunExistsError:
+        pass
+"""
+    command, pipe = [sys.executable, "-c", script], subprocess.PIPE
+    started = [subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True, cwd=tmp_path) for _ in range(3)]
+    for process in started:
+        assert process.stdout.readline() == "ready\n"
+    for process in started:
+        process.stdin.write("\n")
+        process.stdin.flush()
+    made = [process.communicate(timeout=60)[0].split() for process in started]
+    assert [process.returncode for process in started] == [0, 0, 0]
+    assert sorted(itertools.chain(*made)) == sorted(names)  # each was made once, and by one of them
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(names)
+    for name in names:
+        assert RunDirectory.open(tmp_path / name).data == data
+
+
 def test_directories_above_are_made(data, tmp_path):
     assert RunDirectory.create(tmp_path / "a" / "b" / "run", SETTINGS, data).path.is_dir()
 
@@ -62,7 +106,7 @@ def test_directories_above_are_made(data, tmp_path):
 def test_a_run_never_overwrites_what_is_there(make, data, tmp_path):
     make(tmp_path / "run")
     for attempt in (check_free, lambda path: RunDirectory.create(path, SETTINGS, data)):
-        with pytest.raises(RunError, match="exists already"):
+        with pytest.raises(RunExistsError, match="exists already"):
             attempt(tmp_path / "run")
     assert [entry.name for entry in tmp_path.iterdir()] == ["run"]
 
@@ -228,6 +272,8 @@ def test_default_path_is_named_by_time_data_and_model_and_is_free(monkeypatch, t
     assert default_path(SETTINGS, now) == Path("runs/20260304-050607-digits-fc")
     os.makedirs("runs/20260304-050607-digits-fc")  # noqa: PTH103
     assert default_path(SETTINGS, now) == Path("runs/20260304-050607-digits-fc-2")
+    Path("runs/20260304-050607-digits-fc-2").symlink_to("nowhere")
+    assert default_path(SETTINGS, now) == Path("runs/20260304-050607-digits-fc-3")
 
 
 @pytest.mark.parametrize(

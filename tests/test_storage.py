@@ -1,4 +1,5 @@
 import contextlib
+import errno
 import json
 import os
 import resource
@@ -13,7 +14,15 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from eyebright.errors import StorageError
-from eyebright.storage import MANIFEST, json_bytes, read_directory, sha256, write_directory, write_file
+from eyebright.storage import (
+    MANIFEST,
+    json_bytes,
+    read_directory,
+    read_versions,
+    sha256,
+    write_directory,
+    write_file,
+)
 
 KIND = "test-kind"
 PARTS = {"a.json": b'{"a": 1}\n', "b.bin": bytes(range(256)) * 4, "empty": b""}
@@ -76,6 +85,47 @@ def test_manifest_describes_every_part(written):
     assert manifest["files"] == {
         name: {"bytes": len(content), "sha256": sha256(content)} for name, content in PARTS.items()
     }
+
+
+def test_versions_stand_in_the_manifest_and_are_verified(tmp_path):
+    write_directory(tmp_path / "parts", PARTS, kind=KIND, version=3, versions={"b": "2", "a": "1"})
+    assert read_versions(tmp_path / "parts") == {"a": "1", "b": "2"}
+    assert read(tmp_path / "parts") == PARTS
+    manifest = tmp_path / "parts" / MANIFEST
+    manifest.write_bytes(manifest.read_bytes().replace(b'"b": "2"', b'"b": "3"'))
+    for reader in (read, read_versions):
+        with pytest.raises(StorageError, match=r"manifest\.json: damaged"):
+            reader(tmp_path / "parts")
+
+
+def test_a_directory_that_does_not_say_versions_has_none(written):
+    assert read_versions(written) == {}
+
+
+@pytest.mark.parametrize("code", [errno.EINVAL, errno.ENOTSUP, errno.EACCES, errno.EPERM])
+def test_a_file_system_that_cannot_sync_directories_is_written_to(code, tmp_path, monkeypatch):
+    refuse_to_sync_directories(monkeypatch, code)
+    write(tmp_path / "parts")
+    write_file(tmp_path / "f", b"1")
+    assert read(tmp_path / "parts") == PARTS
+
+
+def test_a_directory_whose_sync_fails_is_an_error(tmp_path, monkeypatch):
+    refuse_to_sync_directories(monkeypatch, errno.EIO)
+    with pytest.raises(StorageError, match="cannot be written: Input/output error"):
+        write_file(tmp_path / "f", b"1")
+
+
+def refuse_to_sync_directories(monkeypatch, code):
+    """No file system here does; fsync itself must say it."""
+    fsync = os.fsync
+
+    def refuse(descriptor):
+        if stat.S_ISDIR(os.fstat(descriptor).st_mode):
+            raise OSError(code, os.strerror(code))
+        fsync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", refuse)
 
 
 @given(st.data())

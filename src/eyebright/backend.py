@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import os
+import platform
 import sys
+import tempfile
 from collections.abc import Iterator
+from importlib import metadata
 
 from eyebright.errors import MissingExtraError, RunError
 
@@ -16,26 +19,53 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 @contextlib.contextmanager
 def _quiet_native_stderr() -> Iterator[None]:
-    """Drop what native code writes to standard error: TensorFlow logs at its import whatever its log level."""
-    sys.stderr.flush()
-    saved = os.dup(2)
-    with open(os.devnull, "wb") as nothing:  # noqa: PTH123 - a device, not a path
-        os.dup2(nothing.fileno(), 2)
+    """Hold back what native code writes to standard error; show it only where the import fails.
+
+    TensorFlow logs at its import whatever its log level.
+    """
+    if sys.stderr is not None:
+        sys.stderr.flush()
     try:
+        saved = os.dup(2)
+    except OSError:  # standard error is closed: nobody reads it, and nothing else may be opened as number 2
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
         yield
-    finally:
-        os.dup2(saved, 2)
-        os.close(saved)
+        return
+    with tempfile.TemporaryFile() as held:
+        os.dup2(held.fileno(), 2)
+        try:
+            yield
+        except Exception:
+            held.seek(0)
+            os.write(saved, held.read())
+            raise
+        finally:
+            os.dup2(saved, 2)
+            os.close(saved)
 
 
 try:
     with _quiet_native_stderr():
         import keras
+        import numpy as np
         import tensorflow as tf
-except ImportError as error:
+except ModuleNotFoundError as error:
+    if error.name not in {"keras", "tensorflow"}:
+        raise  # installed, and broken: what Python says about it is the message
     raise MissingExtraError("Training and evaluation", "train") from error
 
-__all__ = ["available_threads", "keras", "set_threads", "tf"]
+__all__ = ["available_threads", "keras", "set_threads", "tf", "versions"]
+
+
+def versions() -> dict[str, str]:
+    """The versions of what computes, by name."""
+    return {
+        "eyebright": metadata.version("eyebright"),
+        "python": platform.python_version(),
+        "numpy": np.__version__,
+        "keras": keras.__version__,
+        "tensorflow": tf.__version__,
+    }
 
 
 def available_threads() -> int:

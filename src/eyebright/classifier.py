@@ -7,6 +7,7 @@ import io
 import json
 import os
 import zipfile
+import zlib
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Self
@@ -15,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eyebright import storage
-from eyebright.backend import keras
+from eyebright.backend import keras, versions
 from eyebright.errors import ClassifierError, DataError, StorageError
 from eyebright.models import Architecture, build_model
 from eyebright.models.inference import Logits, LogitsFunction, compiled_logits
@@ -112,7 +113,10 @@ class Classifier:
         return compiled_logits(model)
 
     def save(self, directory: Path) -> None:
-        """Write it as a directory that appears whole or not at all. The same classifier gives the same bytes."""
+        """Write it as a directory that appears whole or not at all.
+
+        The same classifier gives, with the same versions of Eyebright and its libraries, the same bytes.
+        """
         labels = {"class_names": list(self.class_names), "sha256": _names_sha256(self.class_names)}
         picture = {"image_shape": list(self.image_shape), **_PICTURES, "pixels": self.architecture.preprocessing}
         parts = {
@@ -121,7 +125,7 @@ class Classifier:
             "preprocessing.json": storage.json_bytes(picture),
             "weights.npz": arrays_to_npz(self.weights),
         }
-        storage.write_directory(directory, parts, kind=KIND, version=VERSION)
+        storage.write_directory(directory, parts, kind=KIND, version=VERSION, versions=versions())
 
     @classmethod
     def load(cls, directory: str | Path) -> Self:
@@ -145,7 +149,7 @@ class Classifier:
             weights = npz_to_arrays(parts["weights.npz"])
         except StorageError as error:
             raise ClassifierError(str(error)) from error
-        except (ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:  # verified, and written by another
+        except (ValueError, KeyError, TypeError) as error:  # verified, and written by another
             raise ClassifierError(f"{directory}: no valid classifier: {error}.") from error
         return cls(architecture, class_names, weights)
 
@@ -180,9 +184,16 @@ def arrays_to_npz(arrays: dict[str, NDArray[Any]]) -> bytes:
 
 
 def npz_to_arrays(content: bytes) -> dict[str, NDArray[Any]]:
-    """Arrays by name from the bytes of an .npz file; pickled objects are refused."""
-    with np.load(io.BytesIO(content), allow_pickle=False) as file:
-        return {name: file[name] for name in file.files}
+    """Arrays by name from the bytes of an .npz file; pickled objects are refused.
+
+    Raises:
+        ValueError: it is none, or is damaged.
+    """
+    try:
+        with np.load(io.BytesIO(content), allow_pickle=False) as file:
+            return {name: file[name] for name in file.files}
+    except (EOFError, TypeError, NotImplementedError, zipfile.BadZipFile, zlib.error) as error:
+        raise ValueError(f"no .npz file: {error}") from error
 
 
 def _names_sha256(class_names: tuple[str, ...]) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
@@ -203,7 +203,7 @@ def _recipes() -> Any:
 def _explain(problem: Any, values: Mapping[str, Any], source: Mapping[str, Layer]) -> str:
     """One of pydantic's findings in our words: where, what, the rule, what was received."""
     if not problem["loc"]:
-        return _explain_contradiction(problem, source.values())
+        return _explain_contradiction(problem, source)
     key = str(problem["loc"][0])
     layer = source.get(key, Layer("settings", values))
     if problem["type"] == "extra_forbidden":
@@ -216,6 +216,10 @@ def _explain(problem: Any, values: Mapping[str, Any], source: Mapping[str, Layer
     return f"{layer.quote(key)}: {rule}.{hint}"
 
 
-def _explain_contradiction(problem: Any, layers: Iterable[Layer]) -> str:
+def _explain_contradiction(problem: Any, source: Mapping[str, Layer]) -> str:
+    if problem["type"] == "contradiction" and problem["ctx"]["key"] in source:
+        key = problem["ctx"]["key"]
+        return f"{source[key].name(key)}: {problem['ctx']['rule']}."
+    layers = source.values()
     files = {layer.source for layer in layers if layer.source != FLAGS and not layer.source.startswith("preset ")}
     return ": ".join([*sorted(files), problem["msg"].removeprefix("Value error, ")]) + "."

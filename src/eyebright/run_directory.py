@@ -1,7 +1,7 @@
 """A run's directory: what lies in it, and who may write it.
 
 settings.toml          every setting of the run, resolved        written before the first step
-data.json              name, fingerprint, classes of its data    written before the first step
+data.json              what its data are, and where they lay     written before the first step
 metrics.csv            every scalar that was recorded
 events.out.tfevents.*  the same and more, for TensorBoard
 checkpoints/step-*/    see training/checkpoint.py
@@ -32,8 +32,12 @@ from eyebright.settings import Settings
 from eyebright.storage import json_bytes, write_file
 
 
+class RunExistsError(RunError):
+    """Something is already where a new run's directory should be."""
+
+
 class DataRecord(BaseModel):
-    """What a run remembers of its data, to know it again."""
+    """What a run remembers of its data, to find it and know it again."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -44,6 +48,7 @@ class DataRecord(BaseModel):
     training_images: int
     validation_images: int
     test_images: int
+    source: str = ""  # of the data set; older runs have none
 
     @classmethod
     def of(cls, dataset: Dataset, split: Split) -> Self:
@@ -56,6 +61,7 @@ class DataRecord(BaseModel):
             training_images=len(split.train),
             validation_images=len(split.validation),
             test_images=len(split.test),
+            source=dataset.source,
         )
 
 
@@ -72,10 +78,11 @@ class RunDirectory:
         """Make a new run's directory, which appears with its settings in it.
 
         Raises:
-            RunError: something of that name is there already, or it cannot be made.
+            RunExistsError: something of that name is there already, be it that another process was faster.
+            RunError: it cannot be made.
         """
         check_free(path)
-        half_made = path.with_name(f".{path.name}.creating")
+        half_made = path.with_name(f".{path.name}.{os.getpid()}.creating")
         try:
             shutil.rmtree(half_made, ignore_errors=True)
             half_made.mkdir(parents=True)
@@ -83,6 +90,7 @@ class RunDirectory:
             write_file(half_made / "data.json", json_bytes(data.model_dump(mode="json")))
             half_made.rename(path)
         except OSError as error:
+            check_free(path)
             raise RunError(f"{path}: the run's directory cannot be made: {error.strerror}.") from error
         finally:
             shutil.rmtree(half_made, ignore_errors=True)  # there only if something failed
@@ -198,10 +206,12 @@ def check_free(path: Path) -> None:
     """Refuse a path where something is already.
 
     Raises:
-        RunError: something is.
+        RunExistsError: something is.
     """
     if os.path.lexists(path):  # unlike Path.exists, it does not raise for a name that is too long, say
-        raise RunError(f"{path}: exists already. A run never overwrites another: name another directory, or resume it.")
+        raise RunExistsError(
+            f"{path}: exists already. A run never overwrites another: name another directory, or resume it."
+        )
 
 
 def default_path(settings: Settings, now: datetime) -> Path:
@@ -209,7 +219,7 @@ def default_path(settings: Settings, now: datetime) -> Path:
     data = Path(settings.data).name.removesuffix(".npz") or "data"
     base = Path("runs") / f"{now:%Y%m%d-%H%M%S}-{data}-{settings.model}"
     candidates = (base if i == 1 else base.with_name(f"{base.name}-{i}") for i in range(1, 1000))
-    return next(path for path in candidates if not path.exists())
+    return next(path for path in candidates if not os.path.lexists(path))
 
 
 def _is_run(path: Path) -> bool:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic_core import PydanticCustomError
 
 Model = Literal["softmax", "fc"]
 Precision = Literal["auto", "float32", "bfloat16", "float64"]
@@ -106,7 +107,7 @@ class Settings(BaseModel):
             raise ValueError("patience and restore_best look at validation images, and validation = 0 keeps none")
         unused = sorted(UNUSED_BY_MODEL.get(self.model, frozenset()) & self._departures())
         if unused:
-            raise ValueError(f"{unused[0]}: the {self.model} model has no hidden layers")
+            raise _contradiction(unused[0], f"the {self.model} model has no hidden layers")
         return self
 
     def _departures(self) -> set[str]:
@@ -127,6 +128,11 @@ class Settings(BaseModel):
     def to_dict(self) -> dict[str, Any]:
         """Every setting that has a value, by name, sorted."""
         return dict(sorted(self.model_dump(exclude_none=True).items()))
+
+
+def _contradiction(key: str, rule: str) -> PydanticCustomError:
+    """One setting contradicts others; `presets` replaces its name by where it came from."""
+    return PydanticCustomError("contradiction", "{key}: {rule}", {"key": key, "rule": rule})
 
 
 UNUSED_BY_MODEL = {"softmax": frozenset({"layers", "hidden_units", "activation", "batch_norm", "dropout"})}

@@ -7,6 +7,7 @@ of itself, so that one flipped bit anywhere in it is noticed and named.
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import json
 import os
@@ -19,6 +20,7 @@ from eyebright.errors import StorageError
 
 MANIFEST = "manifest.json"
 _OWN_HASH = "manifest_sha256"
+_CANNOT_SYNC = {errno.EINVAL, errno.ENOTSUP, errno.EACCES, errno.EPERM}
 
 
 def write_file(path: Path, content: bytes) -> None:
@@ -37,7 +39,9 @@ def write_file(path: Path, content: bytes) -> None:
         raise StorageError(_cannot_write(path, error)) from error
 
 
-def write_directory(target: Path, parts: Mapping[str, bytes], *, kind: str, version: int) -> None:
+def write_directory(
+    target: Path, parts: Mapping[str, bytes], *, kind: str, version: int, versions: Mapping[str, str] | None = None
+) -> None:
     """Write a directory of parts with its manifest, so that it appears under its name whole or not at all.
 
     A directory of that name that is already there is replaced; a process that is killed in that very moment leaves
@@ -48,6 +52,7 @@ def write_directory(target: Path, parts: Mapping[str, bytes], *, kind: str, vers
         parts: content by file name.
         kind: what it is, for example "eyebright-checkpoint"; a reader refuses another kind.
         version: version of the format; a reader refuses a newer one.
+        versions: of the software that made it, by name, for people and for `read_versions`.
 
     Raises:
         StorageError: it cannot be written; nothing is left of it and what was there before stays.
@@ -55,7 +60,7 @@ def write_directory(target: Path, parts: Mapping[str, bytes], *, kind: str, vers
     temporary = target.with_name(f".writing-{target.name}-{os.getpid()}")
     replaced = target.with_name(f".replaced-{target.name}-{os.getpid()}")
     files = {name: {"bytes": len(data), "sha256": sha256(data)} for name, data in sorted(parts.items())}
-    manifest = {"kind": kind, "version": version, "files": files}
+    manifest = {"kind": kind, "version": version, "versions": dict(versions or {}), "files": files}
     try:
         with _cleaned_up(temporary), _cleaned_up(replaced):
             temporary.mkdir(parents=True)
@@ -97,6 +102,16 @@ def read_directory(directory: Path, *, kind: str, version: int) -> dict[str, byt
         return {name: _read_part(directory / name, **expected) for name, expected in manifest["files"].items()}
     except (KeyError, TypeError, AttributeError) as error:  # it matches its own SHA-256, and was written by another
         raise StorageError(f"{directory / MANIFEST}: no manifest of this kind: {error}.") from error
+
+
+def read_versions(directory: Path) -> dict[str, str]:
+    """The versions of the software that wrote a directory, by name; those that it does not say are left out.
+
+    Raises:
+        StorageError: its manifest is missing or damaged.
+    """
+    versions = _read_manifest(directory / MANIFEST).get("versions")
+    return {name: str(value) for name, value in versions.items()} if isinstance(versions, dict) else {}
 
 
 def sha256(content: bytes) -> str:
@@ -155,12 +170,15 @@ def _write_and_sync(path: Path, content: bytes) -> None:
 
 def _sync_directory(path: Path) -> None:
     """Make a rename last through a power cut. Some systems cannot sync a directory; there it is left to them."""
-    with contextlib.suppress(PermissionError):
+    try:
         descriptor = os.open(path, os.O_RDONLY)
         try:
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
+    except OSError as error:
+        if error.errno not in _CANNOT_SYNC:
+            raise
 
 
 @contextlib.contextmanager

@@ -107,8 +107,26 @@ def test_other_data_with_reordered_classes_get_the_right_labels(run_copy, finish
     read = figures(command("evaluate", run_copy, path, "--json"))
     assert read["accuracy"] == finished.results["test_accuracy"]
     assert read["class_names"] == list("0123456789")
-    assert (read["data"], read["test_looks"]) == ("reordered", None)
+    assert (read["data"], read["test_looks"]) == ("reordered", 2)
+    assert looks(run_copy) == 2
+
+
+def test_the_runs_test_images_are_a_look_in_whatever_data_they_lie(run_copy, digits, split, tmp_path, command):
+    new = save(tmp_path / "new.npz", digits, split.train)
+    assert figures(command("evaluate", run_copy, new, "--json"))["test_looks"] is None
+    mixed = np.concatenate([split.train[:50], split.test[:1]])
+    one = save(tmp_path / "one.npz", digits, mixed, train=np.arange(50), test=np.arange(50, 51))
+    assert figures(command("evaluate", run_copy, one, "--split", "train", "--json"))["test_looks"] is None
     assert looks(run_copy) == 1
+    assert figures(command("evaluate", run_copy, one, "--json"))["test_looks"] == 2
+    hidden = save(tmp_path / "hidden.npz", digits, mixed, train=np.arange(50, 51), test=np.arange(50))
+    assert figures(command("evaluate", run_copy, hidden, "--split", "train", "--json"))["test_looks"] == 3
+    (run_copy / "test_predictions.npz").write_bytes(b"no file of arrays")
+    code, out, err = command("evaluate", run_copy, one)
+    assert (code, out) == (2, "")
+    assert f"{run_copy / 'test_predictions.npz'}: damaged" in err
+    (run_copy / "test_predictions.npz").unlink()
+    assert figures(command("evaluate", run_copy, one, "--json"))["test_looks"] is None
 
 
 def test_other_data_are_evaluated_on_their_test_split_or_whole(run_copy, digits, tmp_path, command):

@@ -1,5 +1,6 @@
 """The command as a whole: help, version, exit codes, and what standard output may do to it."""
 
+import errno
 import json
 import os
 import signal
@@ -41,6 +42,21 @@ def test_a_fault_of_our_own_is_not_hidden(monkeypatch):
     monkeypatch.setattr("sys.argv", ["eyebright", "datasets"])
     with pytest.raises(ZeroDivisionError):  # Python prints its traceback and exits with 1
         eyebright.cli.main()
+
+
+@pytest.mark.parametrize(
+    "error", [ConnectionResetError(errno.ECONNRESET, "reset"), OSError("no number"), TimeoutError()]
+)
+def test_an_operating_system_error_that_is_not_of_the_output_is_not_blamed_on_it(error, monkeypatch, capsys):
+    def broken(*_, **__):
+        raise error
+
+    monkeypatch.setattr("eyebright.data.loading.data_directory", broken)
+    monkeypatch.setattr("sys.argv", ["eyebright", "datasets"])
+    with pytest.raises(type(error)) as raised:
+        eyebright.cli.main()
+    assert raised.value is error
+    assert capsys.readouterr().err == ""
 
 
 def test_ctrl_c_before_a_run_is_one_word_and_exit_code_130(start, tmp_path):

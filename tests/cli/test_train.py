@@ -127,7 +127,7 @@ def test_settings_file_lies_under_the_flags_and_over_the_preset(npz, tmp_path, c
 def test_a_presets_batch_is_lowered_to_small_data_and_that_is_said(npz, tmp_path, command):
     answer = command("train", npz, "--run-dir", tmp_path / "run", "--model", "softmax", "--epochs", 1)
     assert answer.code == 0
-    assert "Batch size lowered from the preset's 200 to 8: the training set is small.\n" in answer.out
+    assert "Batch size lowered from the preset's 500 to 8: the training set is small.\n" in answer.out
     assert tomllib.loads((tmp_path / "run" / "settings.toml").read_text())["batch_size"] == 8
 
 

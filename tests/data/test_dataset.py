@@ -1,11 +1,12 @@
 import dataclasses
+import hashlib
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from eyebright.data.dataset import Dataset
+from eyebright.data.dataset import Dataset, image_hashes
 from eyebright.errors import DataError
 
 NAMES = ("apple", "pear", "plum")
@@ -98,6 +99,20 @@ def test_more_images_than_are_hashed_at_once_are_all_hashed():
     changed = images.copy()
     changed[4_999] = 1
     assert Dataset(changed, labels, NAMES, "many").fingerprint != before
+
+
+def test_where_the_data_came_from_is_no_part_of_the_fingerprint():
+    assert make().source == ""
+    assert make(source="somewhere").fingerprint == make().fingerprint
+
+
+def test_image_hashes_tell_images_apart():
+    hashes = image_hashes(make().images, np.array([0, 1, 0]))
+    assert (hashes.shape, hashes.dtype) == ((3, 32), np.uint8)
+    assert np.array_equal(hashes[0], hashes[2])
+    assert not np.array_equal(hashes[0], hashes[1])
+    assert hashes[1].tobytes() == hashlib.sha256(make().images[1].tobytes()).digest()
+    assert image_hashes(make().images, np.array([], np.int64)).shape == (0, 32)
 
 
 def test_a_dataset_cannot_be_changed():

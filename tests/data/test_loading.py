@@ -78,6 +78,18 @@ def test_another_data_set_under_the_name_of_one_is_refused(tmp_path):
         load_dataset("mnist", data_dir=tmp_path)
 
 
+def test_cifar10_whose_classes_have_another_order_is_refused(cifar10_path, tmp_path):
+    directory = tmp_path / "cifar10"
+    directory.mkdir()
+    for file in cifar10_path.iterdir():
+        (directory / file.name).symlink_to(file)
+    names = list(reversed(CATALOG["cifar10"].class_names))
+    (directory / "batches.meta.txt").unlink()
+    (directory / "batches.meta.txt").write_text("".join(f"{name}\n" for name in names))
+    with pytest.raises(DataError, match=r"this is not cifar10: its class 0 is 'truck'; cifar10's is 'airplane'"):
+        load_dataset("cifar10", data_dir=tmp_path)
+
+
 def test_mnist_is_read_from_keras_file(tmp_path):
     (tmp_path / "mnist").mkdir()
     labels = np.arange(70_000) % 10
@@ -96,6 +108,7 @@ def test_mnist_is_read_from_keras_file(tmp_path):
         tuple("0123456789"),
     )
     np.testing.assert_array_equal(dataset.labels[dataset.splits["test"]], labels[60_000:])
+    assert dataset.source == f"mnist:{tmp_path}"
 
 
 # Downloads
@@ -131,6 +144,7 @@ def test_fashion_mnist_is_downloaded_once_and_has_its_class_names(server, tmp_pa
     for _ in range(2):
         dataset = load_dataset("fashion-mnist", data_dir=tmp_path)
         assert dataset.class_names[0] == "T-shirt/top"
+        assert dataset.source == f"fashion-mnist:{tmp_path}"
         assert len(dataset) == 70_000
         assert set(np.unique(dataset.images[dataset.splits["test"]])) == {8}
     assert len(server.paths) == 4
@@ -177,12 +191,26 @@ def test_a_name_wins_over_a_directory_that_bears_it(tmp_path, monkeypatch):
             load_dataset(path)
 
 
+# Where data came from
+
+
+def test_the_source_is_an_absolute_path_or_a_name(tmp_path, monkeypatch):
+    np.savez(tmp_path / "pictures.npz", images=np.zeros((2, 4, 4), np.uint8), labels=np.array([0, 1]))
+    monkeypatch.chdir(tmp_path)
+    dataset = load_dataset("pictures.npz")
+    assert dataset.source == str(tmp_path / "pictures.npz")
+    monkeypatch.chdir("/")
+    assert load_dataset(dataset.source).fingerprint == dataset.fingerprint
+    assert load_dataset("digits").source == "digits"
+
+
 # The data directory
 
 
 def test_the_data_directory_is_the_argument_then_the_environments_then_the_users(tmp_path, monkeypatch):
     monkeypatch.setenv("EYEBRIGHT_DATA", str(tmp_path / "from the environment"))
     assert data_directory(tmp_path / "argument") == tmp_path / "argument"
+    assert data_directory(Path("~/pictures")) == Path.home() / "pictures"
     assert data_directory() == tmp_path / "from the environment"
     monkeypatch.setenv("EYEBRIGHT_DATA", "~/pictures")
     assert data_directory() == Path.home() / "pictures"

@@ -7,10 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from eyebright.backend import keras
+from eyebright import storage
+from eyebright.backend import keras, versions
 from eyebright.errors import CheckpointError, StorageError
 from eyebright.models import Architecture
-from eyebright.training.checkpoint import Checkpoints, TrainingState, checkpoint_name
+from eyebright.training.checkpoint import KIND, VERSION, Checkpoints, TrainingState, checkpoint_name
 
 FILES = ("manifest.json", "state.json", "variables.npz")
 
@@ -102,7 +103,7 @@ def test_a_missing_file_is_named_and_the_one_before_used(file, checkpoints):
     (checkpoints.directory / "step-30" / file).unlink()
     number, _, (message,) = restored_number(checkpoints)
     assert number == 20
-    assert message == f"{checkpoints.directory / 'step-30' / file}: missing."
+    assert message == f"Passed over: {checkpoints.directory / 'step-30' / file}: missing."
 
 
 def test_an_empty_directory_is_passed_over(checkpoints):
@@ -115,6 +116,58 @@ def test_one_whose_manifest_was_made_to_fit_but_is_of_another_kind_is_passed_ove
     manifest = checkpoints.directory / "step-30" / "manifest.json"
     manifest.write_text(json.dumps({**json.loads(manifest.read_bytes()), "kind": "eyebright-classifier"}))
     assert restored_number(checkpoints)[0] == 20
+
+
+def rewrite(directory, versions=None, **changed):
+    """Write a checkpoint anew with some parts changed (state for state.json, …), its manifest in order."""
+    parts = storage.read_directory(directory, kind=KIND, version=VERSION)
+    names = {"state": "state.json", "variables": "variables.npz"}
+    parts |= {names[name]: content for name, content in changed.items()}
+    parts = {name: content for name, content in parts.items() if content is not None}
+    storage.write_directory(directory, parts, kind=KIND, version=VERSION, versions=versions)
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"state": b'{"step": 30, "another": 1}'},
+        {"state": b'{"step": "30"}'},
+        {"state": b'{"step": 20}'},
+        {"state": b"[]"},
+        {"state": b"no JSON"},
+        {"state": None},
+        {"variables": b""},
+        {"variables": b"no archive"},
+        {"variables": b"PK\x03\x04"},
+        {"variables": b"\x93NUMPY"},
+        {"variables": None},
+    ],
+    ids=str,
+)
+def test_one_that_verifies_but_was_written_by_another_is_passed_over(changed, checkpoints):
+    rewrite(checkpoints.directory / "step-30", **changed)
+    number, _, (note,) = restored_number(checkpoints)
+    assert number == 20
+    assert note.startswith(f"Passed over: {checkpoints.directory / 'step-30'}: no valid checkpoint: ")
+
+
+def test_the_versions_that_wrote_one_stand_in_its_manifest(checkpoints):
+    manifest = json.loads((checkpoints.directory / "step-30" / "manifest.json").read_bytes())
+    assert manifest["versions"] == versions()
+
+
+@pytest.mark.parametrize("name", ["keras", "tensorflow"])
+def test_one_of_another_keras_or_tensorflow_is_restored_with_a_word_about_it(name, checkpoints):
+    rewrite(checkpoints.directory / "step-30", {**versions(), name: "1.2.3", "python": "3.0.0"})
+    number, _, (note,) = restored_number(checkpoints)
+    assert number == 30
+    assert f"{checkpoints.directory / 'step-30'}: written with {name} 1.2.3, restored with {versions()[name]}" in note
+
+
+@pytest.mark.parametrize("unknown", [None, {}, {"another": "1"}], ids=str)
+def test_one_that_does_not_say_its_versions_is_restored(unknown, checkpoints):
+    rewrite(checkpoints.directory / "step-30", unknown)
+    assert restored_number(checkpoints)[::2] == (30, [])
 
 
 def test_two_that_are_damaged_are_both_named(checkpoints):

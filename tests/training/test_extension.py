@@ -80,7 +80,7 @@ def test_a_shorter_run_is_refused(make_run):
 
 @pytest.mark.parametrize("length", [0, -4])
 def test_a_length_that_is_none_is_refused(length, make_run):
-    with pytest.raises(RunError, match="cannot be made shorter"):
+    with pytest.raises(SettingsError, match=f"--epochs {length}: input should be greater than or equal to 1"):
         extended_settings(make_run(), {"epochs": length}, IMAGES)
 
 

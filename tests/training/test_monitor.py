@@ -89,6 +89,39 @@ def test_a_last_row_that_was_cut_short_is_dropped(cut, monitored, tmp_path):
     assert [row["step"] for row in rows(tmp_path)] == ["10", "110"]
 
 
+@pytest.mark.parametrize(
+    "damaged",
+    [
+        b"abc,0.2,0.25,0.5,10.0,,\r\n",
+        b"20,0.2,0.2x5,0.5,10.0,,\r\n",
+        b"20,,,,,,0.02\r\n",
+        b"20,,,,,0.75,0.02,7\r\n",
+        b'20,"0.2,0.25,0.5,10.0,,\r\n',
+        b"20,\xff,0.25,0.5,10.0,,\r\n",
+        b"9" * 5000 + b",0.2,0.25,0.5,10.0,,\r\n",
+        b"9" * 200_000 + b"\r\n",
+        b"\0\r\n",
+        b"20,,,,,0.75,0.0",  # without its line's end: there may have been more digits
+    ],
+)
+def test_a_damaged_row_is_dropped(damaged, monitored, tmp_path):
+    with monitored() as monitor:
+        record(monitor, 10)
+    whole = (tmp_path / "metrics.csv").read_bytes()
+    (tmp_path / "metrics.csv").write_bytes(whole + damaged)
+    with monitored(done=20):
+        assert (tmp_path / "metrics.csv").read_bytes() == whole
+
+
+def test_a_damaged_header_is_written_anew_and_the_rows_kept(monitored, tmp_path):
+    with monitored() as monitor:
+        record(monitor, 10, 20)
+    whole = (tmp_path / "metrics.csv").read_bytes()
+    (tmp_path / "metrics.csv").write_bytes(whole.replace(b"step", b"stfp").replace(b"n_acc", b"n,acc"))
+    with monitored(done=30):
+        assert (tmp_path / "metrics.csv").read_bytes() == whole
+
+
 @pytest.mark.parametrize("lost", ["metrics.csv", None])
 def test_a_run_goes_on_where_the_rows_before_are_lost(lost, monitored, tmp_path):
     if lost:

@@ -7,7 +7,6 @@ import pytest
 from eyebright.backend import available_threads
 from eyebright.classifier import Classifier
 from eyebright.metrics.intervals import wilson_interval
-from eyebright.training.results import image_hashes
 from eyebright.training.trainer import resume, train
 
 
@@ -51,13 +50,6 @@ def test_test_predictions_hold_labels_logits_and_hashes_of_the_images(run, datas
         digest = hashlib.sha256(dataset.images[test[4]].tobytes()).digest()
         assert kept["image_sha256"][4].tobytes() == digest
         assert str(kept["weights_sha256"]) == run.results["weights_sha256"]
-
-
-def test_image_hashes_tell_images_apart(dataset):
-    hashes = image_hashes(dataset.images, np.array([0, 1, 0]))
-    assert hashes.shape == (3, 32)
-    assert np.array_equal(hashes[0], hashes[2])
-    assert not np.array_equal(hashes[0], hashes[1])
 
 
 @pytest.mark.parametrize("lost", [["results.json"], ["results.json", "model/weights.npz"]])

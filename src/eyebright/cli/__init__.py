@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 import sys
@@ -28,6 +29,10 @@ app = typer.Typer(
 )
 for command in (train, evaluate, predict, plot, tensorboard, datasets):
     app.command()(command)
+
+
+# What writing to standard output fails with. Any other error of the operating system has another cause.
+_OUTPUT_ERRORS = {errno.EAGAIN, errno.EBADF, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.ENOSPC}
 
 
 def _print_version(wanted: bool) -> None:
@@ -67,8 +72,8 @@ def main() -> None:
         _forget_output()
         code = 1
     except OSError as error:
-        if error.filename is not None:
-            raise  # of a file, and nobody explained it: a fault of ours
+        if error.filename is not None or error.errno not in _OUTPUT_ERRORS:
+            raise  # of a file or a connection, and nobody explained it: a fault of ours
         _forget_output()
         _complain(f"Standard output cannot be written: {error.strerror}.")
         code = 2

@@ -42,8 +42,8 @@ def evaluate(
 ) -> None:
     """Measure a run's classifier or checkpoint exactly.
 
-    Every image of the split counts once. A run of a model on the run's test images counts as a look, which
-    results.json records: choose on validation images.
+    Every image of the split counts once. A run of a model on any of the run's test images, in whatever data they lie,
+    counts as a look, which results.json records: choose on validation images.
     """
     from eyebright.errors import SettingsError, suggestion
     from eyebright.run_directory import RunDirectory
@@ -62,7 +62,7 @@ def evaluate(
     from eyebright.evaluation.evaluate import evaluate as evaluate_classifier
 
     looks = None
-    if own and split == "test":
+    if (split == "test") if own else _has_test_images(directory, dataset, indices):
         with directory.locked():
             looks = directory.count_test_look()
     evaluation = evaluate_classifier(classifier, dataset, indices)
@@ -89,6 +89,27 @@ def _indices(run: RunDirectory, dataset: Dataset, split: str, own: bool) -> NDAr
     if dataset.splits or split != "test":
         raise DataError(f"{dataset.name}: it has no split {split!r}.")
     return np.arange(len(dataset))  # other data without splits: all of it is new to the classifier
+
+
+def _has_test_images(run: RunDirectory, dataset: Dataset, indices: NDArray[np.int64]) -> bool:
+    """Whether a test image of the run is among these images of other data; no where the run has met none yet."""
+    import zipfile
+
+    from eyebright.classifier import npz_to_arrays
+    from eyebright.data.dataset import image_hashes
+    from eyebright.errors import RunError
+
+    path = run.path / "test_predictions.npz"
+    try:
+        tests = npz_to_arrays(path.read_bytes())["image_sha256"]
+    except FileNotFoundError:
+        return False
+    except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile) as error:
+        raise RunError(
+            f"{path}: damaged: it cannot be told whether these are test images of the run. Restore the file."
+        ) from error
+    known = {row.tobytes() for row in tests}
+    return any(row.tobytes() in known for row in image_hashes(dataset.images, indices))
 
 
 def _classifier(run: RunDirectory, checkpoint: str | None) -> Classifier:

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 def load_run_data(run: RunDirectory, data: str | None, data_dir: Path | None, *, progress: bool) -> Dataset:
     """Load a run's data from where they lay, or from where the user says that they lie.
 
+    Data of the catalogue are looked for in the data directory of today first, then in that of the run.
+
     Args:
         run: the run.
         data: what the user gave: a name of the catalogue, a path, or None.
@@ -24,11 +26,19 @@ def load_run_data(run: RunDirectory, data: str | None, data_dir: Path | None, *,
         RunError: the user gave nothing, and the run's data are not where they were.
         DataError: they cannot be read.
     """
-    from eyebright.data.catalog import CATALOG
-    from eyebright.data.loading import load_dataset
+    from eyebright.data.catalog import CATALOG, is_here
+    from eyebright.data.loading import data_directory, load_dataset
     from eyebright.errors import RunError
 
-    recorded = run.settings.data
-    if data is None and recorded not in CATALOG and not os.path.lexists(recorded):
-        raise RunError(f"{run.path}: its data are no longer in {recorded}. Give the path where they are now, as DATA.")
-    return load_dataset(data or recorded, data_dir=data_dir, progress=progress)
+    if data is not None:
+        return load_dataset(data, data_dir=data_dir, progress=progress)
+    source = run.data.source or run.settings.data
+    name, _, runs_data_dir = source.partition(":")
+    if name in CATALOG:
+        entry = CATALOG[name]
+        if runs_data_dir and is_here(entry, Path(runs_data_dir)) and not is_here(entry, data_directory(data_dir)):
+            data_dir = Path(runs_data_dir)
+        return load_dataset(name, data_dir=data_dir, progress=progress)
+    if not os.path.lexists(source):
+        raise RunError(f"{run.path}: its data are no longer in {source}. Give the path where they are now, as DATA.")
+    return load_dataset(source)

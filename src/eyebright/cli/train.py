@@ -86,7 +86,7 @@ def _train(
     from eyebright.data.catalog import CATALOG
     from eyebright.data.loading import load_dataset
     from eyebright.data.split import split_dataset
-    from eyebright.run_directory import check_free, default_path
+    from eyebright.run_directory import RunExistsError, check_free, default_path
     from eyebright.training.progress import say
 
     path = run_dir or default_path(resolved.settings, datetime.now().astimezone())
@@ -104,7 +104,13 @@ def _train(
 
     from eyebright.training import trainer
 
-    return trainer.train(settings, dataset, path, console=console, started=_STARTED)
+    while True:
+        try:
+            return trainer.train(settings, dataset, path, console=console, started=_STARTED)
+        except RunExistsError:
+            if run_dir is not None:
+                raise
+            path = default_path(resolved.settings, datetime.now().astimezone())  # another process was faster
 
 
 def _resume(

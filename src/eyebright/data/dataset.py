@@ -28,6 +28,8 @@ class Dataset:
         name: what to call it; no part of the fingerprint.
         splits: the splits that the data came with, by name (of `SPLIT_NAMES`): indices int64, disjoint. Empty where
             it came with none. What a run uses is made by `split_dataset`.
+        source: where it was loaded from, as `load_dataset` notes it; "" for data made in memory. No part of the
+            fingerprint.
 
     Raises:
         DataError: an array of another shape or type, no images, a label out of range, a class name twice or
@@ -44,6 +46,7 @@ class Dataset:
     class_names: tuple[str, ...]
     name: str
     splits: Mapping[str, NDArray[np.int64]] = field(default_factory=dict)
+    source: str = ""
 
     def __post_init__(self) -> None:
         images, labels = np.asanyarray(self.images), np.asarray(self.labels)
@@ -97,6 +100,12 @@ class Dataset:
         for name in sorted(self.splits):
             add(f"split {name}", self.splits[name].astype("<i8").tobytes())
         return digest.hexdigest()
+
+
+def image_hashes(images: NDArray[np.uint8], indices: NDArray[np.int64]) -> NDArray[np.uint8]:
+    """uint8 [n, 32]: SHA-256 of the pixels of each image in `indices`, to know the same images again."""
+    digests = b"".join(hashlib.sha256(images[index].tobytes()).digest() for index in indices)
+    return np.frombuffer(digests, np.uint8).reshape(-1, 32)
 
 
 def _check_arrays(

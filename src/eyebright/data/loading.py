@@ -21,6 +21,9 @@ def load_dataset(data: str | Path, *, data_dir: Path | None = None, progress: bo
     A data set of the catalogue is downloaded at its first use, verified, and kept in the data directory. One that was
     put there by hand, in any form that is recognised, is used as it is.
 
+    Its `source` is the absolute path that was read; for data of the catalogue `<name>:<data directory>`, or the name
+    alone where nothing lies in the data directory.
+
     Args:
         data: a name of the catalogue (`eyebright datasets` lists them) or a path. A name wins over a file or directory
             of the same name; "./digits", or a `Path`, means the latter.
@@ -44,7 +47,7 @@ def load_dataset(data: str | Path, *, data_dir: Path | None = None, progress: bo
         raise DataError(f"{str(data)!r} is neither the name of a data set nor a path that exists.{near}")
     from eyebright.data.readers import read_dataset
 
-    return read_dataset(path)
+    return replace(read_dataset(path), source=str(path.resolve()))
 
 
 def data_directory(data_dir: Path | None = None) -> Path:
@@ -54,7 +57,7 @@ def data_directory(data_dir: Path | None = None) -> Path:
         data_dir: what the user asked for; None for what EYEBRIGHT_DATA says, or else the user's data directory.
     """
     if data_dir is not None:
-        return data_dir
+        return data_dir.expanduser()  # "~" is as it is where the command line took it from EYEBRIGHT_DATA
     if from_environment := os.environ.get(ENVIRONMENT_VARIABLE):
         return Path(from_environment).expanduser()
     import platformdirs
@@ -73,7 +76,7 @@ def _load_entry(entry: CatalogEntry, data_dir: Path, *, progress: bool) -> Datas
         path = entry.found_in(data_dir) or entry.directory(data_dir)
     from eyebright.data.readers import read_dataset
 
-    return _checked(entry, read_dataset(path), path)
+    return replace(_checked(entry, read_dataset(path), path), source=f"{entry.name}:{data_dir.resolve()}")
 
 
 def _digits(entry: CatalogEntry) -> Dataset:
@@ -88,7 +91,7 @@ def _digits(entry: CatalogEntry) -> Dataset:
         raise MissingExtraError(f"The data set {entry.name!r}", "train") from error
     digits = load_digits()
     images = np.rint(digits.images * (255 / 16)).astype(np.uint8)[..., np.newaxis]  # [1797, 8, 8, 1]
-    return Dataset(images, digits.target.astype(np.int32), entry.class_names, entry.name)
+    return Dataset(images, digits.target.astype(np.int32), entry.class_names, entry.name, source=entry.name)
 
 
 def _checked(entry: CatalogEntry, dataset: Dataset, path: Path) -> Dataset:
@@ -98,6 +101,17 @@ def _checked(entry: CatalogEntry, dataset: Dataset, path: Path) -> Dataset:
     if found != expected:
         raise DataError(
             f"{path}: this is not {entry.name}: it has {_described(*found)}; {entry.name} has {_described(*expected)}. "
+            "Remove it to have the right one downloaded."
+        )
+    numbers = tuple(map(str, range(found[2])))  # what a reader calls the classes of a format without names
+    if dataset.class_names not in (entry.class_names, numbers):
+        label, name, right = next(
+            (i, *pair)
+            for i, pair in enumerate(zip(dataset.class_names, entry.class_names, strict=True))
+            if pair[0] != pair[1]
+        )
+        raise DataError(
+            f"{path}: this is not {entry.name}: its class {label} is {name!r}; {entry.name}'s is {right!r}. "
             "Remove it to have the right one downloaded."
         )
     return replace(dataset, class_names=entry.class_names, name=entry.name)

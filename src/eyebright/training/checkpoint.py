@@ -7,18 +7,18 @@ model and optimizer, and a few numbers.
 
 from __future__ import annotations
 
-import json
 import re
 import shutil
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from numpy.typing import NDArray
+from pydantic import ConfigDict, TypeAdapter
 
 from eyebright import storage
-from eyebright.backend import keras
+from eyebright.backend import keras, versions
 from eyebright.classifier import Classifier, arrays_to_npz, npz_to_arrays
 from eyebright.errors import CheckpointError, StorageError
 from eyebright.models import Architecture
@@ -43,6 +43,8 @@ class TrainingState:
         stopped_early: whether patience ended the run.
     """
 
+    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid", strict=True)  # for reading it back
+
     step: int = 0
     train_seconds: float = 0.0
     best_step: int | None = None
@@ -50,6 +52,9 @@ class TrainingState:
     last_accuracy: float | None = None
     epochs_without_gain: int = 0
     stopped_early: bool = False
+
+
+_STATE = TypeAdapter(TrainingState)
 
 
 class Checkpoints:
@@ -81,7 +86,7 @@ class Checkpoints:
             "state.json": storage.json_bytes(asdict(state)),
             "variables.npz": arrays_to_npz({key: v.numpy() for key, v in _variables(model, optimizer).items()}),
         }
-        storage.write_directory(self._path(state.step), parts, kind=KIND, version=VERSION)
+        storage.write_directory(self._path(state.step), parts, kind=KIND, version=VERSION, versions=versions())
         # One of a later step was passed over as damaged: it goes too, so that it is not taken for one of the newest.
         wanted = {state.best_step, *[step for step in self.steps() if step <= state.step][-self._keep :]}
         for step in set(self.steps()) - wanted:
@@ -93,18 +98,22 @@ class Checkpoints:
         """Restore the newest checkpoint that verifies.
 
         Returns:
-            The state, and a message for each damaged checkpoint that was passed over. Where there is no checkpoint
-            at all: the state of a training that has not begun.
+            The state, and notes for the person, whole sentences: each damaged checkpoint that was passed over, and
+            another version of Keras or TensorFlow. Where there is no checkpoint at all: the state of a training that
+            has not begun.
 
         Raises:
             CheckpointError: there are checkpoints and every one of them is damaged.
         """
         damaged: list[str] = []
         for step in reversed(self.steps()):
+            name = checkpoint_name(step)
             try:
-                return self.restore(checkpoint_name(step), model, optimizer), damaged
+                state = self.restore(name, model, optimizer)
             except CheckpointError as error:
                 damaged.append(str(error))
+            else:
+                return state, [*(f"Passed over: {message}" for message in damaged), *self._other_versions(name)]
         if damaged:
             raise CheckpointError("\n".join([*damaged, f"{self.directory}: no checkpoint is intact. Train anew."]))
         return TrainingState(), []
@@ -163,9 +172,25 @@ class Checkpoints:
             raise CheckpointError(f"{path}: there is no such checkpoint. There are: {known}.")
         try:
             parts = storage.read_directory(path, kind=KIND, version=VERSION)
-            return TrainingState(**json.loads(parts["state.json"])), npz_to_arrays(parts["variables.npz"])
+            state, arrays = _STATE.validate_json(parts["state.json"]), npz_to_arrays(parts["variables.npz"])
         except StorageError as error:
             raise CheckpointError(str(error)) from error
+        except (ValueError, KeyError) as error:  # verified, and written by another
+            raise CheckpointError(f"{path}: no valid checkpoint: {error}.") from error
+        if checkpoint_name(state.step) != name:
+            raise CheckpointError(f"{path}: no valid checkpoint: its state is that of step {state.step}.")
+        return state, arrays
+
+    def _other_versions(self, name: str) -> list[str]:
+        """A note for each library that a checkpoint was written with another version of, where it computes."""
+        path, now = self.directory / name, versions()
+        written = storage.read_versions(path)
+        return [
+            f"{path}: written with {library} {written[library]}, restored with {now[library]}: from here on results "
+            "may differ from those of a run that never stopped."
+            for library in ("keras", "tensorflow")
+            if written.get(library, now[library]) != now[library]
+        ]
 
     def _path(self, step: int) -> Path:
         return self.directory / checkpoint_name(step)

@@ -20,9 +20,9 @@ from eyebright.training.engine_tensorflow import StepRecords, TensorFlowEngine
 from eyebright.training.progress import TrainingProgress
 from eyebright.training.tensorboard import EXAMPLES, TensorBoardLog
 
-COLUMNS = (
-    "step", "loss", "train_accuracy", "learning_rate", "images_per_second", "validation_loss", "validation_accuracy",
-)  # fmt: skip
+_TRAINING = ("loss", "train_accuracy", "learning_rate", "images_per_second")
+_VALIDATION = ("validation_loss", "validation_accuracy")
+COLUMNS = ("step", *_TRAINING, *_VALIDATION)
 
 
 class Monitor:
@@ -51,8 +51,7 @@ class Monitor:
         self._path = directory / "metrics.csv"
         for row in _keep_rows_before(self._path, done):
             if int(row["step"]) == done:  # a validation, which TensorBoard has just been told to forget
-                names = ("validation_loss", "validation_accuracy")
-                self._tensorboard.scalars(done, {name: float(row[name]) for name in names})
+                self._tensorboard.scalars(done, {name: float(row[name]) for name in _VALIDATION})
 
     def __enter__(self) -> Self:
         self._progress.__enter__()
@@ -122,15 +121,30 @@ def _keep_rows_before(path: Path, done: int) -> list[dict[str, str]]:
     """Begin metrics.csv, or keep of it what lies before the step from which the run goes on. Returns what is kept."""
     rows: list[dict[str, str]] = []
     if path.exists():
-        with path.open(newline="", encoding="utf-8") as file:
-            # A process that was killed can leave its last row cut short.
-            rows = [row for row in csv.DictReader(file) if None not in row.values() and _is_before(row, done)]
+        lines = path.read_text(encoding="utf-8", errors="replace").splitlines(keepends=True)
+        rows = [row for row in map(_parse, lines) if row and _is_before(row, done)]
     content = io.StringIO(newline="")
     writer = csv.DictWriter(content, COLUMNS)
     writer.writeheader()
     writer.writerows(rows)
     write_file(path, content.getvalue().encode())
     return rows
+
+
+def _parse(line: str) -> dict[str, str] | None:
+    """A row, or None for what is none: the header, a row that was cut short by a kill, or a damaged one."""
+    row = dict(zip(COLUMNS, line.rstrip("\r\n").split(","), strict=False))
+    filled = tuple(name for name, value in row.items() if value)
+    whole = line.endswith("\n") and line.count(",") == len(COLUMNS) - 1
+    if not whole or filled not in {("step", *_TRAINING), ("step", *_VALIDATION)}:
+        return None
+    try:
+        int(row["step"])
+        for name in filled:
+            float(row[name])
+    except ValueError:
+        return None
+    return row
 
 
 def _is_before(row: dict[str, str], done: int) -> bool:

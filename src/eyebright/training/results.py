@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import hashlib
 import shutil
 import time
-import zipfile
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from eyebright.backend import versions
 from eyebright.classifier import Classifier, arrays_to_npz, npz_to_arrays
-from eyebright.data.dataset import Dataset
+from eyebright.data.dataset import Dataset, image_hashes
 from eyebright.data.split import Split
 from eyebright.metrics.intervals import wilson_interval
 from eyebright.metrics.scores import count_correct, log_loss
@@ -66,6 +65,7 @@ def finish_run(
         "data_fingerprint": dataset.fingerprint,
         "weights_sha256": classifier.weights_sha256,
         "test_looks": run.test_looks,
+        "versions": versions(),
     }
     _remove_unfinished(run.path)
     run.write_results(results)
@@ -101,7 +101,7 @@ def _kept_logits(path: Path, weights_sha256: str) -> NDArray[np.floating] | None
     try:
         arrays = npz_to_arrays(path.read_bytes())
         return arrays["logits"] if str(arrays["weights_sha256"]) == weights_sha256 else None
-    except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile):
+    except (OSError, ValueError, KeyError):
         return None
 
 
@@ -113,9 +113,3 @@ def _remove_unfinished(directory: Path) -> None:
                 shutil.rmtree(path, ignore_errors=True)
             else:
                 path.unlink(missing_ok=True)
-
-
-def image_hashes(images: NDArray[np.uint8], indices: NDArray[np.int64]) -> NDArray[np.uint8]:
-    """uint8 [n, 32]: SHA-256 of each image's pixels, to know the same test images again."""
-    digests = b"".join(hashlib.sha256(images[index].tobytes()).digest() for index in indices)
-    return np.frombuffer(digests, np.uint8).reshape(-1, 32)

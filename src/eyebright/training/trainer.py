@@ -153,9 +153,9 @@ def _train(run: RunDirectory, dataset: Dataset, split: Split, console: Console |
         model.get_layer("standardize").measure(dataset.images, split.train)
         optimizer = build_optimizer(settings, model)
         checkpoints = Checkpoints(run.path / "checkpoints", settings.keep_checkpoints)
-        state, damaged = checkpoints.restore_newest(model, optimizer)
-        for message in damaged:
-            say(console, f"Passed over: {message}")
+        state, notes = checkpoints.restore_newest(model, optimizer)
+        for note in notes:
+            say(console, note)
         if state.step:
             say(console, f"Going on from step {state.step}")
         engine = TensorFlowEngine(model, optimizer, settings, dataset)
