@@ -2,12 +2,11 @@ import io
 import json
 import re
 import sys
-from pathlib import Path
 
 import pytest
 from rich.table import Table
 
-from eyebright.cli.output import command_name, console_for, print_json, print_json_line, print_table
+from eyebright.cli.output import console_for, print_json, print_json_line, print_table
 
 
 def test_what_is_for_people_goes_to_standard_error_beside_json_and_nowhere_when_quiet(capsys):
@@ -59,14 +58,3 @@ def test_json_is_ascii_and_read_back(value, capsys):
 def test_json_has_no_numbers_that_are_none(printed):
     with pytest.raises(ValueError, match="not JSON compliant"):
         printed({"accuracy": float("nan")})
-
-
-def test_a_suggested_command_can_be_copied(monkeypatch, tmp_path):
-    monkeypatch.setenv("PATH", str(tmp_path))
-    monkeypatch.setattr("sys.argv", [".venv/bin/eyebright", "train"])
-    assert command_name() == ".venv/bin/eyebright"
-    monkeypatch.setattr("sys.argv", ["site-packages/eyebright/__main__.py", "train"])
-    assert command_name() == f"{Path(sys.executable).name} -m eyebright"
-    program = tmp_path / "eyebright"
-    program.touch(mode=0o755)
-    assert command_name() == "eyebright"

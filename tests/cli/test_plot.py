@@ -23,3 +23,12 @@ def test_a_picture_that_cannot_be_written_is_an_error(run_copy, tmp_path, comman
     code, out, err = command("plot", run_copy, "--output", tmp_path / "no" / "a.png")
     assert (code, out) == (2, "")
     assert err.startswith(f"StorageError: {tmp_path / 'no' / 'a.png'}: cannot be written")
+
+
+def test_a_name_of_another_format_is_refused(run_copy, tmp_path, command):
+    code, out, err = command("plot", run_copy, "--output", tmp_path / "a.jpg")
+    assert (code, out) == (2, "")
+    assert (
+        err == f"SettingsError: --output {tmp_path / 'a.jpg'}: the picture is a PNG; give a name that ends in .png.\n"
+    )
+    assert not (tmp_path / "a.jpg").exists()

@@ -48,10 +48,10 @@ def test_a_run_says_its_settings_its_progress_its_accuracy_and_what_to_do_next(n
     assert said in lines
     assert any(line.startswith(f"Total time {results['total_seconds']:.2f} s") for line in lines)
     assert [line.split("eyebright ", 1)[1] for line in lines[-4:]] == [
-        f"evaluate {tmp_path / 'run'}",
         f"predict {tmp_path / 'run'} PICTURE…",
         f"plot {tmp_path / 'run'}",
         f"tensorboard {tmp_path / 'run'}",
+        f"evaluate {tmp_path / 'run'} --split validation",
     ]
 
 

@@ -39,6 +39,7 @@ def test_a_run_goes_on_from_any_checkpoint_to_the_same_bits(
     assert read_figures(run.path) == read_figures(expected.path)
     for name in ("test_accuracy", "test_loss", "validation_accuracy", "best_step", "steps"):
         assert run.results[name] == expected.results[name], name
+    assert run.results["total_seconds"] >= run.results["train_seconds"]
     assert Checkpoints(run.path / "checkpoints", 50).steps() == Checkpoints(expected.path / "checkpoints", 50).steps()
 
 

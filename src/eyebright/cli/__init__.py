@@ -61,6 +61,8 @@ def main() -> None:
         sys.stdout.reconfigure(errors="backslashreplace")
     try:
         code = app(standalone_mode=False, prog_name="eyebright")
+        if code == 130:  # Ctrl-C where nothing had to be saved
+            _complain("Interrupted.")
         print(end="", flush=True)  # here, where what goes wrong can still be said
     except EyebrightError as error:
         _complain(f"{type(error).__name__}: {error}")
@@ -77,8 +79,6 @@ def main() -> None:
         _forget_output()
         _complain(f"Standard output cannot be written: {error.strerror}.")
         code = 2
-    if code == 130:
-        _complain("Interrupted.")
     sys.exit(code if isinstance(code, int) else 0)
 
 

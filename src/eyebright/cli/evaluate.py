@@ -114,11 +114,13 @@ def _has_test_images(run: RunDirectory, dataset: Dataset, indices: NDArray[np.in
 
 def _classifier(run: RunDirectory, checkpoint: str | None) -> Classifier:
     from eyebright.errors import RunError
+    from eyebright.suggestions import command
 
     if checkpoint is None and run.results is None:
+        go_on = command("train", "--resume", run.path)
         raise RunError(
-            f"{run.path}: this run is not finished. Go on with it (eyebright train --resume {run.path}), or name one "
-            "of its checkpoints (--checkpoint step-N)."
+            f"{run.path}: this run is not finished. Go on with it ({go_on}), or name one of its checkpoints "
+            "(--checkpoint step-N)."
         )
     from eyebright.backend import available_threads, set_threads
     from eyebright.classifier import Classifier

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
-import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -20,14 +17,6 @@ def console_for(*, quiet: bool, json: bool) -> Console | None:
     from rich.console import Console
 
     return None if quiet else Console(stderr=json, emoji=False)
-
-
-def command_name() -> str:
-    """How this program was called, so that a command that it suggests can be copied."""
-    if shutil.which("eyebright"):
-        return "eyebright"
-    called = Path(sys.argv[0])
-    return str(called) if called.stem == "eyebright" else f"{Path(sys.executable).name} -m eyebright"
 
 
 def print_table(table: Table) -> None:

@@ -16,8 +16,11 @@ def plot(
     ] = None,
 ) -> None:
     """Draw loss and accuracy over the steps of runs."""
+    from eyebright.errors import SettingsError
     from eyebright.evaluation.training_chart import draw_training
 
     path = output or runs[0] / "training.png"
+    if path.suffix.lower() != ".png":
+        raise SettingsError(f"--output {path}: the picture is a PNG; give a name that ends in .png.")
     draw_training(runs, path)
     print(path)

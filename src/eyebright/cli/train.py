@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from eyebright.cli.flags import with_settings_flags
-from eyebright.cli.output import command_name, console_for, print_json_line
+from eyebright.cli.output import console_for, print_json_line
 from eyebright.cli.run_data import load_run_data
 
 if TYPE_CHECKING:
@@ -27,7 +26,9 @@ def train(
     data: Annotated[
         str | None,
         typer.Argument(
-            help="A data set of the catalogue (see: eyebright datasets), or the path of one. [default: digits]",
+            help="A data set of the catalogue (see: eyebright datasets), or the path of one: a directory of CIFAR or "
+            "IDX (MNIST) files, or an .npz with images (uint8 [N, H, W] or [N, H, W, C], 0 to 255), labels (whole "
+            "numbers from 0) and, if you like, class_names. [default: digits]",
             show_default=False,
         ),
     ] = None,
@@ -135,6 +136,7 @@ def _resume(
 
 
 def _summarise(run: Run, console: Console | None) -> None:
+    from eyebright.suggestions import command
     from eyebright.training.progress import say
 
     results = run.results
@@ -150,6 +152,6 @@ def _summarise(run: Run, console: Console | None) -> None:
         f"({results['images_per_second']:,.0f} images/s)",
     )
     say(console, f"The run is in {run.path}. What to do next:")
-    path = shlex.quote(str(run.path))
-    for command in (f"evaluate {path}", f"predict {path} PICTURE…", f"plot {path}", f"tensorboard {path}"):
-        say(console, f"  {command_name()} {command}")
+    validation = [("evaluate", run.path, "--split", "validation")] if results["validation_accuracy"] is not None else []
+    for arguments in (("predict", run.path), ("plot", run.path), ("tensorboard", run.path), *validation):
+        say(console, f"  {command(*arguments)}{' PICTURE…' if 'predict' in arguments else ''}")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -22,6 +21,7 @@ from eyebright.metrics.scores import accuracy_score, log_loss
 from eyebright.models import Architecture, build_model
 from eyebright.run_directory import DataRecord, RunDirectory, check_free
 from eyebright.settings import Settings
+from eyebright.suggestions import command
 from eyebright.training.batches import batch_positions
 from eyebright.training.checkpoint import Checkpoints, TrainingState
 from eyebright.training.engine_tensorflow import TensorFlowEngine
@@ -158,6 +158,7 @@ def _train(run: RunDirectory, dataset: Dataset, split: Split, console: Console |
             say(console, note)
         if state.step:
             say(console, f"Going on from step {state.step}")
+        started -= state.train_seconds  # the total is of all processes that worked on the run, as training's is
         engine = TensorFlowEngine(model, optimizer, settings, dataset)
         total_steps = run_length(settings, len(split.train))
         with Monitor(run.path, settings, total_steps, state.step, console) as monitor:
@@ -207,7 +208,7 @@ def _train_steps(
         if signal is not None and state.step < total_steps:
             raise TrainingInterrupted(
                 f"Stopped at step {state.step}; everything is saved. Go on with: "
-                f"eyebright train --resume {shlex.quote(str(run.path))}",
+                f"{command('train', '--resume', run.path)}",
                 signal,
             )
     state.train_seconds = time.perf_counter() - clock

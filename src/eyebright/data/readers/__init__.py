@@ -117,4 +117,4 @@ def _read_directory(directory: Path) -> Dataset:
 
 def _recognised() -> str:
     kinds = [f"a directory of {layout.description}" for layout in _LAYOUTS]
-    return f"Recognised are: {'; '.join([*kinds, _NPZ])}."
+    return f"Recognised are: {'; '.join([*kinds, _NPZ])}. Folders of pictures are not read yet: put them into an .npz."
