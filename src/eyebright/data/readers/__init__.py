@@ -112,9 +112,11 @@ def _read_directory(directory: Path) -> Dataset:
     names = [entry.name for entry in entries]
     found = ", ".join(names[:_SHOWN]) or "nothing"
     more = f" and {len(names) - _SHOWN:,} more" if len(names) > _SHOWN else ""
-    raise DataError(f"{directory}: no data set is recognised in it (found: {found}{more}). {_recognised()}")
+    folders = any(entry.is_dir() for entry in entries)
+    hint = " Folders of pictures are not read yet: put the pictures into an .npz." if folders else ""
+    raise DataError(f"{directory}: no data set is recognised in it (found: {found}{more}). {_recognised()}{hint}")
 
 
 def _recognised() -> str:
     kinds = [f"a directory of {layout.description}" for layout in _LAYOUTS]
-    return f"Recognised are: {'; '.join([*kinds, _NPZ])}. Folders of pictures are not read yet: put them into an .npz."
+    return f"Recognised are: {'; '.join([*kinds, _NPZ])}."
