@@ -34,7 +34,7 @@ def write_file(path: Path, content: bytes) -> None:
         with _cleaned_up(temporary):
             _write_and_sync(temporary, content)
             temporary.replace(path)
-            _sync_directory(path.parent)
+            sync(path.parent)
     except OSError as error:
         raise StorageError(_cannot_write(path, error)) from error
 
@@ -67,7 +67,7 @@ def write_directory(
             for name, data in parts.items():
                 _write_and_sync(temporary / name, data)
             _write_and_sync(temporary / MANIFEST, _manifest_bytes(manifest))
-            _sync_directory(temporary)
+            sync(temporary)
             if target.exists():
                 target.rename(replaced)
             try:
@@ -76,7 +76,7 @@ def write_directory(
                 if replaced.exists():
                     replaced.rename(target)
                 raise
-            _sync_directory(target.parent)
+            sync(target.parent)
     except OSError as error:
         raise StorageError(_cannot_write(target, error)) from error
 
@@ -168,8 +168,8 @@ def _write_and_sync(path: Path, content: bytes) -> None:
         os.fsync(file.fileno())
 
 
-def _sync_directory(path: Path) -> None:
-    """Make a rename last through a power cut. Some systems cannot sync a directory; there it is left to them."""
+def sync(path: Path) -> None:
+    """Make a file, or a directory's renames, last through a power cut, where the system can sync what lies there."""
     try:
         descriptor = os.open(path, os.O_RDONLY)
         try:

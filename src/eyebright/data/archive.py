@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
 import gzip
 import lzma
-import os
 import shutil
 import tarfile
 import zlib
 from pathlib import Path
 
 from eyebright.errors import DownloadError
+from eyebright.storage import sync
 
 # The largest member that the catalogue names, CIFAR-100's training set, has 155 MB.
 MAX_MEMBER_BYTES = 512 * 2**20
@@ -65,13 +64,3 @@ def _extract_one(tar: tarfile.TarFile, info: tarfile.TarInfo, archive: Path, tar
     with content, path.open("xb") as file:
         shutil.copyfileobj(content, file)
     sync(path)
-
-
-def sync(path: Path) -> None:
-    """Have a file or directory written to the disk itself."""
-    with contextlib.suppress(PermissionError):  # some systems cannot sync a directory
-        descriptor = os.open(path, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)

@@ -14,9 +14,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from eyebright.data.archive import extract_members, sync
+from eyebright.data.archive import extract_members
 from eyebright.data.catalog import CatalogEntry, CatalogFile
 from eyebright.errors import DownloadError, MissingExtraError
+from eyebright.storage import sync
 
 if TYPE_CHECKING:
     from rich.progress import Progress
