@@ -1,4 +1,4 @@
-"""What several parts of the suite share: where the real CIFAR-10 lies."""
+"""What several parts of the suite share: where the real CIFAR-10 lies, shapes of images, settings files."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import os
 import shutil
 import tarfile
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,24 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 ARCHIVE = REPOSITORY.parent / "shared" / "data" / "cifar-10-binary.tar.xz"
 DIRECTORY = "cifar-10-batches-bin"
 FILES = (*(f"data_batch_{number}.bin" for number in range(1, 6)), "test_batch.bin", "batches.meta.txt")
+SHAPES = [(32, 32, 3), (28, 28, 1), (7, 5, 3), (8, 8, 1), (2, 9, 1), (1, 1, 3)]  # the sizes and channels that matter
+
+
+@pytest.fixture(params=SHAPES, ids=lambda shape: "x".join(map(str, shape)))
+def image_shape(request: pytest.FixtureRequest) -> tuple[int, int, int]:
+    return request.param
+
+
+@pytest.fixture
+def toml(tmp_path: Path) -> Callable[..., Path]:
+    """Write a settings file."""
+
+    def write(text: str, name: str = "my.toml") -> Path:
+        path = tmp_path / name
+        path.write_text(text, encoding="utf-8")
+        return path
+
+    return write
 
 
 @pytest.fixture(scope="session")

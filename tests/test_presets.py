@@ -1,5 +1,7 @@
 import re
+import shutil
 from importlib import resources
+from typing import get_args
 
 import pytest
 
@@ -8,32 +10,24 @@ from eyebright.presets import (
     MIN_BATCH_SIZE,
     MIN_STEPS_PER_EPOCH,
     Resolved,
-    flag,
     preset_names,
     preset_settings,
-    read_layer,
     read_preset,
     resolve_settings,
 )
-from eyebright.settings import Settings
+from eyebright.settings import Model, Settings
 
 ALL = [(preset, model) for model, presets in preset_names().items() for preset in presets]
 
 
-@pytest.fixture
-def toml(tmp_path):
-    """Write a settings file."""
-
-    def write(text, name="my.toml"):
-        path = tmp_path / name
-        path.write_text(text, encoding="utf-8")
-        return path
-
-    return write
+def known(model):
+    return f"{', '.join(preset_names()[model])}."
 
 
-def test_each_model_has_the_presets_of_the_tutorial_and_a_default():
-    assert preset_names() == {"fc": ["default", "tutorial"], "softmax": ["default", "tutorial"]}
+def test_each_model_has_a_default_and_those_of_the_tutorial_its_settings():
+    assert sorted(preset_names()) == sorted(get_args(Model))
+    assert [model for model, presets in preset_names().items() if "default" not in presets] == []
+    assert [model for model, presets in preset_names().items() if "tutorial" in presets] == ["fc", "softmax"]
 
 
 @pytest.mark.parametrize(("preset", "model"), ALL)
@@ -97,7 +91,10 @@ def test_length_of_a_later_layer_replaces_that_of_an_earlier_one(given, preset, 
 
 @pytest.mark.parametrize(("preset", "model"), ALL)
 def test_settings_file_of_a_run_gives_its_settings_again(preset, model, tmp_path):
-    settings = preset_settings(preset, model=model, seed=3, learning_rate=1e-5, threads=2, clip_norm=1.5, log_steps=7)
+    settings = preset_settings(
+        preset, model=model, seed=3, learning_rate=1e-5, threads=2, clip_norm=1.5, freeze="output,block_*",
+        augment="light", augmentation={"flip": "none", "rotate": 15}, teacher="runs/best", accumulate=2,
+    )  # fmt: skip
     (tmp_path / "settings.toml").write_bytes(settings.to_toml())
     assert resolve_settings({}, tmp_path / "settings.toml").settings == settings
 
@@ -106,23 +103,6 @@ def refused(flags=(), file=None):
     with pytest.raises(SettingsError) as error:
         resolve_settings(dict(flags), file)
     return str(error.value)
-
-
-def test_every_mistake_of_a_file_is_named_with_file_key_rule_and_value(toml):
-    file = toml('learnin_rate = 1\nbatch_size = 0\ndropout = "0.5"\noptimizer = "sdg"\n')
-    lines = refused(file=file).splitlines()
-    optimizer = next(line for line in lines if line.startswith(f'{file}: optimizer = "sdg": input should be '))
-    assert optimizer.endswith("'muon' or 'ftrl'. Did you mean 'sgd'?")
-    assert set(lines) - {optimizer} == {
-        f"{file}: learnin_rate: unknown setting. Did you mean 'learning_rate'?",
-        f"{file}: batch_size = 0: input should be greater than or equal to 1.",
-        f'{file}: dropout = "0.5": input should be a valid number.',
-    }
-
-
-def test_mistake_of_a_flag_is_named_as_the_flag():
-    assert refused({"hidden_units": 0}) == "--hidden-units 0: input should be greater than or equal to 1."
-    assert refused({"lerning_rate": 1}) == "--lerning-rate: unknown setting. Did you mean 'learning_rate'?"
 
 
 def test_flag_over_a_mistake_of_the_file_mends_it(toml):
@@ -134,11 +114,15 @@ def test_flag_over_a_mistake_of_the_file_mends_it(toml):
     [
         ({"model": "fcc"}, "--model fcc: no such model. Did you mean 'fc'?"),
         ({"preset": "tutrial"}, "--preset tutrial: the model fc has no such preset. Did you mean 'tutorial'?"),
-        ({"preset": "x"}, "--preset x: the model fc has no such preset. Known: default, tutorial."),
-        ({"preset": ""}, "--preset : the model fc has no such preset. Known: default, tutorial."),
+        ({"preset": "x"}, f"--preset x: the model fc has no such preset. Known: {known('fc')}"),
+        ({"preset": ""}, f"--preset : the model fc has no such preset. Known: {known('fc')}"),
+        (
+            {"preset": "tutorial", "model": "cnn"},
+            f"--preset tutorial: the model cnn has no such preset. Known: {known('cnn')}",
+        ),
         (
             {"preset": "tutorial-softmax", "model": "fc"},
-            "--preset tutorial-softmax: is of the model softmax, but --model fc.",
+            f"--preset tutorial-softmax: is of the model softmax, but --model fc. Presets of fc: {known('fc')}",
         ),
     ],
 )
@@ -153,52 +137,54 @@ def test_preset_or_model_of_a_file_is_named_as_the_files(toml):
     assert refused(file=toml("model = [1]")) == f"{file}: model = [1]: input should be a valid string."
 
 
-def test_contradiction_names_the_file_it_comes_from(toml):
-    file = toml("epochs = 1\nmax_steps = 1")
-    assert refused(file=file) == f"{file}: give either epochs or max_steps, one of the two."
+@pytest.fixture
+def recipe(tmp_path, monkeypatch):
+    """Add a recipe to those of the package."""
+    folder = tmp_path / "recipes"
+    shutil.copytree(resources.files("eyebright") / "recipes", folder)
+    monkeypatch.setattr("eyebright.presets._recipes", lambda: folder)
+    return lambda name, text: (folder / f"{name}.toml").write_text(f"epochs = 1\n{text}", encoding="utf-8")
 
 
-def test_contradiction_of_a_setting_names_where_that_came_from(toml):
-    end = "the softmax model has no hidden layers."
-    assert refused({"model": "softmax", "hidden_units": 2}) == f"--hidden-units: {end}"
-    file = toml("layers = 2")
-    assert refused({"model": "softmax"}, file) == f"{file}: layers: {end}"
+def set_of(settings):
+    return settings.augment, settings.augmentation.model_dump(exclude_unset=True)
 
 
-@pytest.mark.parametrize("text", ["a", "a = [", "a = 1\na = 2", "a = " + "[" * 9999, "a = " + "9" * 9999])
-def test_file_that_is_no_toml(text, toml):
-    file = toml(text)
-    with pytest.raises(SettingsError, match=r"my\.toml: no valid TOML: "):
-        read_layer(file)
+def test_another_policy_drops_the_single_operations_of_an_earlier_layer(recipe, toml):
+    recipe("other-fc", 'augment = "strong"\n[augmentation]\nshift = 4\n')
+    file = toml('augment = "light"\n[augmentation]\ncutout = 3\n')
+    assert set_of(preset_settings("other")) == ("strong", {"shift": 4})
+    assert set_of(preset_settings("other", augment="standard")) == ("standard", {})
+    assert set_of(preset_settings("other", augment="strong")) == ("strong", {})
+    assert set_of(resolve_settings({"preset": "other"}, file).settings) == ("light", {"cutout": 3})
+    assert set_of(resolve_settings({"preset": "other", "augment": "none"}, file).settings) == ("none", {})
+    assert set_of(resolve_settings({"preset": "other"}, toml('augment = "none"')).settings) == ("none", {})
 
 
-def test_file_with_a_byte_order_mark_is_read(tmp_path):
-    (tmp_path / "my.toml").write_bytes(b"\xef\xbb\xbfepochs = 3\n")
-    assert read_layer(tmp_path / "my.toml").values == {"epochs": 3}
+def test_single_operations_of_a_file_change_the_policy_of_the_preset(recipe, toml):
+    recipe("other-fc", 'augment = "standard"')
+    settings = resolve_settings({"preset": "other"}, toml("augmentation.shift = 5")).settings
+    assert settings.policy((32, 32, 3)).to_dict() == {"flip": "alternating", "shift": 5}
 
 
-def test_value_is_quoted_as_it_was_written_and_shortened(toml):
-    assert read_layer(toml('data = "a\\"b"')).quote("data").endswith('my.toml: data = "a\\"b"')
-    assert len(read_layer(toml(f'data = "{"é" * 999}"', "m.toml")).quote("data").split(" = ")[1]) == 61
-
-
-@pytest.mark.parametrize("name", Settings.model_fields)
-def test_flag_is_the_settings_name_with_hyphens(name):
-    assert flag(name) == "--" + "-".join(name.split("_"))
+COLOURED, GREY = (32, 32, 3), (28, 28, 1)
 
 
 @pytest.mark.parametrize("images", [1, 2, 7, 8, 9, 100, 159, 160, 161, 1294, 5119, 5120, 45_000])
 def test_batch_size_of_a_preset_is_lowered_until_an_epoch_has_enough_steps(images):
     largest = 256
     resolved = Resolved(preset_settings(batch_size=largest), given={})
-    size = resolved.fitted(images).batch_size
+    fitted, notes = resolved.fitted(images, COLOURED)
+    size = fitted.batch_size
     assert 1 <= size <= images
     assert size == min(images, largest) or largest % size == 0
     enough = images // size >= MIN_STEPS_PER_EPOCH
     assert enough or size <= MIN_BATCH_SIZE
     if size < largest and size >= MIN_BATCH_SIZE:  # no smaller than it must be
         assert images // min(2 * size, largest) < MIN_STEPS_PER_EPOCH
-    assert resolved.fitted(images) == resolved.settings.model_copy(update={"batch_size": size})
+    assert fitted == resolved.settings.model_copy(update={"batch_size": size})
+    lowered = f"Batch size lowered from the preset's 256 to {size}: the training set is small."
+    assert notes == ([lowered] if size < largest else [])
 
 
 def test_batch_size_that_was_given_is_kept_or_refused(toml):
@@ -207,6 +193,74 @@ def test_batch_size_that_was_given_is_kept_or_refused(toml):
         (resolve_settings({"batch_size": 50}), "--batch-size 50"),
         (resolve_settings({}, file), f"{file}: batch_size = 50"),
     ):
-        assert resolved.fitted(50).batch_size == 50
+        assert resolved.fitted(50, COLOURED) == (resolved.settings, [])
         with pytest.raises(SettingsError, match=re.escape(f"{quote}: larger than the training set (49 images)")):
-            resolved.fitted(49)
+            resolved.fitted(49, COLOURED)
+
+
+@pytest.mark.parametrize("accumulate", [2, 5, 16, 25, 100])
+def test_lowered_batch_size_is_a_multiple_of_its_parts(accumulate):
+    settings = preset_settings(batch_size=400)
+    for images in range(accumulate, 9000, 37):
+        resolved = Resolved(settings.model_copy(update={"accumulate": accumulate}), given={})
+        fitted, _ = resolved.fitted(images, COLOURED)
+        assert Settings(**fitted.to_dict()) == fitted  # which checks that the parts divide the batch
+        assert fitted.batch_size <= min(images, 400)
+
+
+def test_more_parts_than_images_are_refused(toml):
+    flags = {"accumulate": 25}
+    resolved = Resolved(preset_settings(batch_size=50, **flags), resolve_settings({}, toml("accumulate = 25")).given)
+    assert resolved.fitted(25, COLOURED)[0].batch_size == 25
+    message = "my.toml: accumulate = 25: more parts than there are images in the training set (24). Give fewer."
+    with pytest.raises(SettingsError, match=re.escape(message)):
+        resolved.fitted(24, COLOURED)
+    with pytest.raises(SettingsError, match="preset default: accumulate = 25: more parts"):
+        Resolved(resolved.settings, given={}).fitted(24, COLOURED)
+
+
+IN_TRAINING = "Grey images are not mirrored in training; --augment standard does it."
+IN_TESTING = "Grey images are not mirrored in testing; --tta mirror does it."
+
+
+def mirroring(recipe, file=None):
+    """A preset that mirrors, with what the user gave, fitted to grey images."""
+    recipe("mirror-fc", 'augment = "strong"\ntta = "mirror"\n[augmentation]\nshift = 4\n')
+    resolved = resolve_settings({"preset": "mirror"}, file)
+    images = 10**6
+    assert resolved.fitted(images, COLOURED) == (resolved.settings, [])
+    settings, notes = resolved.fitted(images, GREY)
+    assert Settings(**settings.to_dict()) == settings
+    return settings.policy(GREY), settings.tta, notes
+
+
+def test_a_presets_mirroring_of_grey_images_is_dropped_and_that_is_said(recipe):
+    policy, tta, notes = mirroring(recipe)
+    assert (policy.flip, policy.shift, policy.cutout, tta) == ("none", 4, 7, "none")
+    assert notes == [IN_TRAINING, IN_TESTING]
+
+
+@pytest.mark.parametrize(
+    ("text", "flip", "tta", "notes"),
+    [
+        ('augment = "strong"', "alternating", "none", [IN_TESTING]),
+        ('augmentation.flip = "random"', "random", "none", [IN_TESTING]),
+        ("augmentation.shift = 2", "none", "none", [IN_TRAINING, IN_TESTING]),
+        ('tta = "mirror-shift"', "none", "mirror-shift", [IN_TRAINING]),
+        ('augment = "light"\ntta = "none"', "none", "none", []),
+    ],
+)
+def test_what_the_user_gave_for_grey_images_is_kept(text, flip, tta, notes, recipe, toml):
+    policy, own_tta, own_notes = mirroring(recipe, toml(text))
+    assert (policy.flip, own_tta, own_notes) == (flip, tta, notes)
+
+
+def test_augmentation_that_the_images_do_not_allow_is_named_with_its_file_and_their_size(toml):
+    for text, words in (
+        ("shift = 28", "augmentation.shift = 28: .*28 × 28 × 1. Give at most 27."),
+        ("hue = 0.1", "augmentation.hue = 0.1: grey images .*28 × 28 × 1."),
+    ):
+        resolved = resolve_settings({"batch_size": 8}, toml(f"[augmentation]\n{text}"))
+        with pytest.raises(SettingsError, match=rf"my\.toml: {words}"):
+            resolved.fitted(100, GREY)
+        assert resolved.fitted(100, COLOURED) == (resolved.settings, [])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,55 +9,15 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
-
+from eyebright.augmentation import Augmentation
 from eyebright.errors import SettingsError, suggestion
 from eyebright.settings import Settings
+from eyebright.sources import FLAGS, Layer, read_layer, validated
 
-FLAGS = "flags"
 # A preset's batch is halved until an epoch has this many steps: with fewer, small data sets hardly train.
 MIN_STEPS_PER_EPOCH = 20
 # But not below this: batch normalisation learns nothing from a batch of one, and little from one of two.
 MIN_BATCH_SIZE = 8
-_QUOTED_AT_MOST = 60  # characters of a value, in a message
-
-
-@dataclass(frozen=True)
-class Layer:
-    """Some settings and where they come from: a preset, a file, or the command line's flags."""
-
-    source: str
-    values: Mapping[str, Any]
-
-    def name(self, key: str) -> str:
-        """How a message calls one of its settings.
-
-        >>> Layer("flags", {}).name("batch_size"), Layer("my.toml", {}).name("batch_size")
-        ('--batch-size', 'my.toml: batch_size')
-        """
-        return flag(key) if self.source == FLAGS else f"{self.source}: {key}"
-
-    def quote(self, key: str) -> str:
-        """One of its settings with its value, as its user wrote it.
-
-        >>> Layer("flags", {"seed": 1}).quote("seed"), Layer("my.toml", {"model": "fc"}).quote("model")
-        ('--seed 1', 'my.toml: model = "fc"')
-        """
-        value, joint = self.values[key], " " if self.source == FLAGS else " = "
-        # In a file, text has quotation marks: "0.1" is no number.
-        written = json.dumps(value, ensure_ascii=False) if joint != " " and isinstance(value, str) else str(value)
-        if len(written) > _QUOTED_AT_MOST:
-            written = f"{written[:_QUOTED_AT_MOST]}…"
-        return f"{self.name(key)}{joint}{written}"
-
-
-def flag(key: str) -> str:
-    """The flag of a setting.
-
-    >>> flag("learning_rate")
-    '--learning-rate'
-    """
-    return "--" + key.replace("_", "-")
 
 
 @dataclass(frozen=True)
@@ -73,23 +32,73 @@ class Resolved:
     settings: Settings
     given: Mapping[str, Layer]
 
-    def fitted(self, training_images: int) -> Settings:
-        """The settings with a preset's batch size lowered to a small training set. An explicit one is kept.
+    def fitted(self, training_images: int, image_shape: tuple[int, int, int]) -> tuple[Settings, list[str]]:
+        """The settings with what a preset says fitted to the data; what the user gave is kept.
+
+        A preset's batch size is lowered to a small training set. Grey images are not mirrored: more often than not
+        they are digits or characters, and a mirrored one is another or none.
+
+        Args:
+            training_images: how many there are.
+            image_shape: (height, width, channels).
+
+        Returns:
+            Settings, and what was changed, in whole sentences.
 
         Raises:
-            SettingsError: an explicit one is larger than the training set.
+            SettingsError: an explicit batch size is larger than the training set, batches would be worked through in
+                more parts than there are images, or an augmentation is one that the images don't allow.
         """
-        batch_size = self.settings.batch_size
+        settings, notes, changes = self.settings, [], dict[str, Any]()
+        batch_size = self._fitting_batch_size(training_images)
+        if batch_size != settings.batch_size:
+            changes["batch_size"] = batch_size
+            notes.append(
+                f"Batch size lowered from the preset's {settings.batch_size} to {batch_size}: "
+                "the training set is small."
+            )
+        policy = self._policy(image_shape)
+        if image_shape[2] == 1:
+            if policy.flip != "none" and not self._flip_is_given():
+                own = settings.augmentation.model_dump(exclude_unset=True)
+                changes["augmentation"] = Augmentation(**(own | {"flip": "none"}))
+                notes.append("Grey images are not mirrored in training; --augment standard does it.")
+            if settings.tta != "none" and "tta" not in self.given:
+                changes["tta"] = "none"
+                notes.append("Grey images are not mirrored in testing; --tta mirror does it.")
+        return settings.model_copy(update=changes), notes
+
+    def _policy(self, image_shape: tuple[int, int, int]) -> Augmentation:
+        try:
+            return self.settings.policy(image_shape)
+        except SettingsError as error:
+            layer = self.given.get("augmentation")
+            where = f"{layer.source}: " if layer and layer.source != FLAGS else ""
+            raise SettingsError(f"{where}{error}") from error
+
+    def _flip_is_given(self) -> bool:
+        table = self.settings.augmentation.model_fields_set if "augmentation" in self.given else set()
+        return "augment" in self.given or "flip" in table
+
+    def _fitting_batch_size(self, training_images: int) -> int:
+        batch_size, accumulate = self.settings.batch_size, self.settings.accumulate
         if "batch_size" in self.given:
             if batch_size > training_images:
                 raise SettingsError(
                     f"{self.given['batch_size'].quote('batch_size')}: larger than the training set "
                     f"({training_images:,} images). Give a smaller one."
                 )
-            return self.settings
+            return batch_size
         while batch_size > MIN_BATCH_SIZE and training_images // batch_size < MIN_STEPS_PER_EPOCH:
             batch_size = max(batch_size // 2, MIN_BATCH_SIZE)
-        return self.settings.model_copy(update={"batch_size": min(batch_size, training_images)})
+        batch_size = min(batch_size, training_images)
+        if accumulate > training_images:
+            layer = self.given.get("accumulate", Layer(f"preset {self.settings.preset}", {"accumulate": accumulate}))
+            raise SettingsError(
+                f"{layer.quote('accumulate')}: more parts than there are images in the training set "
+                f"({training_images:,}). Give fewer."
+            )
+        return max(batch_size - batch_size % accumulate, accumulate)
 
 
 def preset_settings(preset: str = "default", model: str | None = None, **overrides: Any) -> Settings:
@@ -123,32 +132,12 @@ def resolve_settings(flags: Mapping[str, Any], config: Path | None = None) -> Re
     for layer in (preset_layer, file, given):
         if {"epochs", "max_steps"} & layer.values.keys():  # the two exclude each other; the later layer decides
             merged.pop("epochs", None), merged.pop("max_steps", None)
+        if "augment" in layer.values:  # another policy, without the earlier one's changes
+            merged.pop("augmentation", None)
         merged.update(layer.values)
         source.update(dict.fromkeys(layer.values, layer))
     merged["preset"] = preset
     return Resolved(validated(merged, source), users)
-
-
-def read_layer(path: Path) -> Layer:
-    """A TOML file of settings.
-
-    Raises:
-        SettingsError: it is not there, or no TOML.
-    """
-    try:
-        return Layer(str(path), tomllib.loads(path.read_text(encoding="utf-8-sig")))
-    except OSError as error:
-        raise SettingsError(f"{path}: cannot be read: {error.strerror}.") from error
-    except (ValueError, RecursionError) as error:  # no UTF-8, no TOML, a number of thousands of digits, endless nesting
-        raise SettingsError(f"{path}: no valid TOML: {error}.") from error
-
-
-def validated(values: Mapping[str, Any], source: Mapping[str, Layer]) -> Settings:
-    """Settings of these values; an error names where the value at fault came from."""
-    try:
-        return Settings(**values)
-    except ValidationError as error:
-        raise SettingsError("\n".join(_explain(problem, values, source) for problem in error.errors())) from error
 
 
 def preset_names() -> dict[str, list[str]]:
@@ -178,10 +167,12 @@ def _choose_preset(users: Mapping[str, Layer]) -> tuple[str, Layer]:
         raise SettingsError(f"{users['model'].quote('model')}: no such model.{suggestion(model, presets)}")
     if named_model and model and named_model != model:
         other = users["model"].quote("model")
-        raise SettingsError(f"{users['preset'].quote('preset')}: is of the model {named_model}, but {other}.")
+        known = f"Presets of {model}: {', '.join(presets[model])}."
+        raise SettingsError(f"{users['preset'].quote('preset')}: is of the model {named_model}, but {other}. {known}")
     model = named_model or model or Settings.model_fields["model"].default
     if name not in presets[model]:
-        near = suggestion(name, presets[model])
+        of_another = any(name in names for names in presets.values())  # no misspelling: the nearest name is no help
+        near = f" Known: {', '.join(presets[model])}." if of_another else suggestion(name, presets[model])
         raise SettingsError(f"{users['preset'].quote('preset')}: the model {model} has no such preset.{near}")
     layer = read_preset(name, model)
     return name, Layer(layer.source, {**layer.values, "model": model})
@@ -198,28 +189,3 @@ def _text(key: str, users: Mapping[str, Layer]) -> str | None:
 
 def _recipes() -> Any:
     return resources.files("eyebright") / "recipes"
-
-
-def _explain(problem: Any, values: Mapping[str, Any], source: Mapping[str, Layer]) -> str:
-    """One of pydantic's findings in our words: where, what, the rule, what was received."""
-    if not problem["loc"]:
-        return _explain_contradiction(problem, source)
-    key = str(problem["loc"][0])
-    layer = source.get(key, Layer("settings", values))
-    if problem["type"] == "extra_forbidden":
-        return f"{layer.name(key)}: unknown setting.{suggestion(key, Settings.model_fields)}"
-    rule = problem["msg"][0].lower() + problem["msg"][1:]
-    hint = ""
-    if problem["type"] == "literal_error" and isinstance(values[key], str):
-        allowed = problem["ctx"]["expected"].replace(" or ", ", ").replace("'", "").split(", ")
-        hint = suggestion(values[key], allowed)
-    return f"{layer.quote(key)}: {rule}.{hint}"
-
-
-def _explain_contradiction(problem: Any, source: Mapping[str, Layer]) -> str:
-    if problem["type"] == "contradiction" and problem["ctx"]["key"] in source:
-        key = problem["ctx"]["key"]
-        return f"{source[key].name(key)}: {problem['ctx']['rule']}."
-    layers = source.values()
-    files = {layer.source for layer in layers if layer.source != FLAGS and not layer.source.startswith("preset ")}
-    return ": ".join([*sorted(files), problem["msg"].removeprefix("Value error, ")]) + "."

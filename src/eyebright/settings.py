@@ -8,19 +8,46 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
 
-Model = Literal["softmax", "fc"]
+from eyebright.augmentation import Augmentation, named_policy
+
+Model = Literal["softmax", "fc", "cnn"]
 Precision = Literal["auto", "float32", "bfloat16", "float64"]
-Preprocessing = Literal["mean-image", "per-channel"]
+Preprocessing = Literal["mean-image", "per-channel", "whitening", "compact-whitening"]
+TestTimeAugmentation = Literal["none", "mirror", "mirror-shift"]
+Initialization = Literal["normal", "local"]
 Activation = Literal["relu", "leaky_relu", "elu", "selu", "gelu", "silu", "tanh", "sigmoid"]
-Schedule = Literal["constant", "cosine", "one-cycle", "step"]
+Schedule = Literal["constant", "cosine", "one-cycle", "step", "linear", "triangular"]
+Averaging = Literal["none", "ema", "swa", "look-ahead"]
 Optimizer = Literal[
     "sgd", "momentum", "adam", "adamw", "lion", "rmsprop", "nadam", "adamax", "adagrad", "adadelta",
     "adafactor", "lamb", "muon", "ftrl",
 ]  # fmt: skip
 Count = Annotated[int, Field(ge=1, lt=2**31)]  # of anything: it must fit the backend's whole numbers
+
+
+def as_tuple(value: Any) -> Any:
+    """A list of a file, or a flag's "64,256,256"; anything else as it is.
+
+    >>> as_tuple("64, 256"), as_tuple("block_*"), as_tuple("none"), as_tuple([64])
+    ((64, 256), ('block_*',), (), (64,))
+    """
+    if isinstance(value, str):
+        parts = [] if value.strip() in ("", "none") else [part.strip() for part in value.split(",")]
+        return tuple(int(part) if part.isdecimal() else part for part in parts)
+    return tuple(value) if isinstance(value, list) else value
+
+
+def _not_empty(value: tuple[int, ...]) -> tuple[int, ...]:
+    if not value:
+        raise PydanticCustomError("empty", "give at least one number")
+    return value
+
+
+Counts = Annotated[tuple[Count, ...], BeforeValidator(as_tuple), AfterValidator(_not_empty)]
+Names = Annotated[tuple[Annotated[str, Field(min_length=1)], ...], BeforeValidator(as_tuple)]
 
 
 class Settings(BaseModel):
@@ -34,7 +61,9 @@ class Settings(BaseModel):
 
     # What is learnt, from what
     data: str = Field("digits", min_length=1, description="A data set of the catalogue, or the path of one.")
-    model: Model = Field("fc", description="The kind of model: softmax (one linear layer) or fc (fully connected).")
+    model: Model = Field(
+        "fc", description="The kind of model: softmax (one linear layer), fc (fully connected) or cnn (convolutional)."
+    )
     preset: str = Field("default", description="Named settings to start from; other settings override them.")
     validation: float = Field(
         0.1, ge=0, description="Training images kept for validation: a fraction, a number of images, or 0 for none."
@@ -54,18 +83,71 @@ class Settings(BaseModel):
     # The model
     preprocessing: Preprocessing = Field(
         "mean-image",
-        description="What is taken from the pixels: the training set's mean image, or each channel's mean (and then "
-        "divided by its standard deviation).",
+        description="What is done to the pixels first: the training set's mean image is taken off; or each channel's "
+        "mean, then divided by its standard deviation; or whitening, which makes all pixels uncorrelated (ZCA), or "
+        "compact-whitening, which does it with a smaller image of less colour.",
+    )
+    whitening_epsilon: float = Field(
+        0.1,
+        gt=0,
+        description="Where the preprocessing is whitening: what is added to each eigenvalue of the pixels' covariance, "
+        "as a multiple of their mean. Less whitens fine detail, and its noise, more strongly.",
     )
     layers: Count = Field(1, description="Number of hidden layers.")
     hidden_units: Count = Field(120, description="Number of units of each hidden layer.")
     activation: Activation = Field("relu", description="Activation of the hidden layers.")
+    initialization: Initialization = Field(
+        "normal",
+        description="First weights of the first hidden layer: normal, or local: each unit begins at a random spot.",
+    )
     batch_norm: bool = Field(False, description="Batch normalisation before each activation.")
+    channels: Counts = Field(
+        (64, 256, 256), description="Channels of each block of the convolutional network, one block a number."
+    )
     dropout: float = Field(0.0, ge=0, lt=1, description="Fraction of hidden units dropped in each training step.")
+    freeze: Names = Field(
+        (),
+        description="Layers whose weights stay as they are, by name; * stands for any characters (for example "
+        "hidden_1, or block_*).",
+    )
+
+    # The training images
+    augment: Literal["none", "light", "standard", "strong"] = Field(
+        "none",
+        description="Random changes of the training images: light (shifts), standard (shifts and mirror images), "
+        "strong (parts hidden and images mixed, too). Single operations can be set in a file's [augmentation].",
+    )
+    augmentation: Augmentation = Field(
+        Augmentation.model_validate({}), description="Single operations, in the place of those that augment names."
+    )
+    tta: TestTimeAugmentation = Field(
+        "none",
+        description="Test-time augmentation: classify each image as the mean of views of it: with its mirror image, "
+        "and also shifted by a pixel. Becomes part of the saved classifier.",
+    )
+    class_weights: Literal["none", "balanced"] = Field(
+        "none",
+        description="Weight of each image in the loss: all the same, or balanced: as if all classes had equally many.",
+    )
 
     # The objective
     l2: float = Field(0.0, ge=0, description="Factor of the sum of half the squared weights (not biases) in the loss.")
+    l1: float = Field(
+        0.0, ge=0, description="Decoupled L1 of the first layer's weights: small ones become zero (soft threshold)."
+    )
     label_smoothing: float = Field(0.0, ge=0, lt=1, description="Probability mass spread evenly over all classes.")
+    teacher: str | None = Field(
+        None,
+        min_length=1,
+        description="A finished run (or a saved classifier) of the same classes to learn from: its probabilities for "
+        "the same augmented images become targets (distillation).",
+    )
+    distillation_weight: float = Field(
+        0.9, gt=0, le=1, description="Share of the teacher's probabilities in the target; the rest are the labels."
+    )
+    distillation_temperature: float = Field(
+        2.0, gt=0, description="Temperature at which teacher and student are compared; higher ones soften both."
+    )
 
     # The optimizer
     optimizer: Optimizer = Field("sgd", description="Optimizer; momentum is SGD with Nesterov momentum.")
@@ -75,9 +157,24 @@ class Settings(BaseModel):
     clip_norm: float | None = Field(None, gt=0, description="Largest norm of the gradient; longer ones are scaled.")
     schedule: Schedule = Field("constant", description="How the learning rate changes over the run.")
     warmup_steps: int = Field(0, ge=0, lt=2**31, description="Steps over which the learning rate first rises from 0.")
+    averaging: Averaging = Field(
+        "none",
+        description="Averages of the weights over the steps: ema (exponential moving average), swa (plain mean over "
+        "the end of the run) or look-ahead (training goes on from the average). Validated and saved in their place.",
+    )
+    averaging_decay: float = Field(
+        0.999, gt=0, lt=1, description="What the average keeps of itself at each update, where it is an ema."
+    )
+    averaging_start: float = Field(0.75, ge=0, lt=1, description="Share of the run after which swa begins to average.")
+    averaging_steps: Count = Field(1, description="Steps between two updates of the average.")
 
     # How long, how much at once
     batch_size: Count = Field(400, description="Images in a step.")
+    accumulate: Count = Field(
+        1,
+        description="Parts that each batch is worked through in, their gradients added up: the same step in less "
+        "memory (but that batch normalisation sees a part at a time).",
+    )
     epochs: Count | None = Field(None, description="Length of the run in passes over the training images.")
     max_steps: Count | None = Field(None, description="Length of the run in steps (instead of --epochs).")
     patience: Count | None = Field(
@@ -105,10 +202,19 @@ class Settings(BaseModel):
             raise ValueError(f"validation = {self.validation}: a number of images must be whole")
         if not self.validation and (self.patience or self.restore_best):
             raise ValueError("patience and restore_best look at validation images, and validation = 0 keeps none")
-        unused = sorted(UNUSED_BY_MODEL.get(self.model, frozenset()) & self._departures())
+        if self.batch_size % self.accumulate:
+            raise _contradiction("accumulate", f"{self.accumulate} parts do not divide a batch of {self.batch_size}")
+        if self.model == "cnn" and "whitening" in self.preprocessing:
+            raise _contradiction("preprocessing", "the cnn model whitens patches in its first layer instead")
+        unused = sorted(UNUSED_BY_MODEL[self.model] & self._departures())
         if unused:
-            raise _contradiction(unused[0], f"the {self.model} model has no hidden layers")
+            raise _contradiction(unused[0], f"the {self.model} model has no such setting")
         return self
+
+    def __eq__(self, other: object) -> bool:
+        # By what was set of `augmentation`, not by its values alone: flip = "none" takes flips out of a policy, where
+        # the same by default leaves them in.
+        return isinstance(other, Settings) and self.to_dict() == other.to_dict()
 
     def _departures(self) -> set[str]:
         fields = type(self).model_fields
@@ -126,8 +232,19 @@ class Settings(BaseModel):
         return tomli_w.dumps(self.to_dict()).encode()
 
     def to_dict(self) -> dict[str, Any]:
-        """Every setting that has a value, by name, sorted."""
-        return dict(sorted(self.model_dump(exclude_none=True).items()))
+        """Every setting that has a value, by name, sorted; of `augmentation` what was set."""
+        values = self.model_dump(exclude_none=True)
+        # What is not set there follows from `augment`; written down, the defaults would replace it.
+        values["augmentation"] = self.augmentation.model_dump(exclude_unset=True)
+        return dict(sorted((key, value) for key, value in values.items() if value not in ((), {})))
+
+    def policy(self, image_shape: tuple[int, int, int]) -> Augmentation:
+        """What is done to training images of this shape (height, width, channels).
+
+        Raises:
+            SettingsError: an operation that such images don't allow.
+        """
+        return named_policy(self.augment, image_shape, **self.augmentation.model_dump(exclude_unset=True))
 
 
 def _contradiction(key: str, rule: str) -> PydanticCustomError:
@@ -135,4 +252,9 @@ def _contradiction(key: str, rule: str) -> PydanticCustomError:
     return PydanticCustomError("contradiction", "{key}: {rule}", {"key": key, "rule": rule})
 
 
-UNUSED_BY_MODEL = {"softmax": frozenset({"layers", "hidden_units", "activation", "batch_norm", "dropout"})}
+_OF_HIDDEN_LAYERS = frozenset({"layers", "hidden_units", "batch_norm", "initialization"})
+UNUSED_BY_MODEL: dict[str, frozenset[str]] = {
+    "softmax": _OF_HIDDEN_LAYERS | {"activation", "dropout", "channels"},
+    "fc": frozenset({"channels"}),
+    "cnn": _OF_HIDDEN_LAYERS,
+}

@@ -166,8 +166,45 @@ SETTINGS = {
     "schedule misspelt": (lambda p: ["--schedule", "cosin"], ["--schedule cosin", "Did you mean 'cosine'?"]),
     "flag misspelt": (lambda p: ["--batchsize", 9], ["--batchsize", "--batch-size"]),
     "preset of another model": (
-        lambda p: ["--preset", "tutorial-softmax", "--model", "fc"], ["--preset tutorial-softmax", "--model fc"]
+        lambda p: ["--preset", "tutorial-softmax", "--model", "fc"],
+        ["--preset tutorial-softmax", "--model fc", "Presets of fc: ", "default", "tutorial."],
     ),
+    "preset that only other models have": (
+        lambda p: ["--preset", "tutorial", "--model", "cnn"], ["--preset tutorial", "model cnn", "Known: ", "default"]
+    ),
+    "setting of another model": (
+        lambda p: ["--model", "cnn", "--hidden-units", 9], ["--hidden-units", "the cnn model has no such setting"]
+    ),
+    "channels that are no numbers": (lambda p: ["--channels", "64,wide"], ["--channels 64,wide", "valid integer"]),
+    "channels without a number between commas": (lambda p: ["--channels", "8,,8"], ["--channels 8,,8", "integer"]),
+    "parts that do not divide the batch": (
+        lambda p: ["--accumulate", 7, "--batch-size", 20], ["--accumulate", "7 parts do not divide a batch of 20"]
+    ),
+    "more parts than images": (
+        lambda p: [npz(p / "d.npz"), "--accumulate", 50], ["--accumulate 50", "images in the training set (29)"]
+    ),
+    "augmentation policy misspelt": (lambda p: ["--augment", "strnog"], ["--augment strnog", "Did you mean 'strong'?"]),
+    "augmentation that is unknown": (
+        lambda p: ["--config", toml(p / "my.toml", "[augmentation]\nshfit = 1")],
+        ["my.toml: augmentation.shfit", "unknown", "Did you mean 'shift'?"],
+    ),
+    "augmentation out of range": (
+        lambda p: ["--config", toml(p / "my.toml", "[augmentation]\nhue = 0.7")],
+        ["my.toml: augmentation.hue = 0.7", "less than or equal to 0.5"],
+    ),
+    "augmentation that is no table": (
+        lambda p: ["--config", toml(p / "my.toml", 'augmentation = "strong"')],
+        ['my.toml: augmentation = "strong"', "table of settings"],
+    ),
+    "shift as large as the images": (
+        lambda p: [npz(p / "d.npz"), "--config", toml(p / "my.toml", "augmentation.shift = 4")],
+        ["my.toml: augmentation.shift = 4", "4 × 4 × 1", "at most 3"],
+    ),
+    "colour jitter on grey images": (
+        lambda p: ["digits", "--config", toml(p / "my.toml", "augmentation.saturation = 0.4")],
+        ["my.toml: augmentation.saturation = 0.4", "8 × 8 × 1", "grey"],
+    ),
+    "teacher without a name": (lambda p: ["--teacher", ""], ["--teacher", "at least 1 character"]),
     "validation no whole number": (lambda p: ["--validation", 10.5], ["validation = 10.5", "whole"]),
     "validation larger than the data": (lambda p: [npz(p / "d.npz"), "--validation", 500], ["500", "leaves none"]),
     "settings file with an unknown key": (

@@ -2,10 +2,11 @@ from typing import Literal, get_args, get_origin
 
 import pytest
 
-from eyebright.presets import flag, preset_names, preset_settings
+from eyebright.presets import preset_names, preset_settings
 from eyebright.settings import Settings
+from eyebright.sources import flag
 
-FLAGS = {name: field for name, field in Settings.model_fields.items() if name != "data"}
+FLAGS = {name: field for name, field in Settings.model_fields.items() if name not in ("data", "augmentation")}
 
 
 @pytest.fixture
@@ -21,7 +22,9 @@ def squeezed(text):
 @pytest.mark.parametrize("name", FLAGS)
 def test_help_describes_each_setting_with_its_default(name, help_text):
     default = getattr(preset_settings("default", model="fc"), name)
-    shown = "none" if default is None else str(default).lower() if isinstance(default, bool) else str(default)
+    shown = "none" if default in (None, ()) else str(default).lower() if isinstance(default, bool) else str(default)
+    if isinstance(default, tuple) and default:
+        shown = ",".join(map(str, default))
     before, after = help_text.split(squeezed(FLAGS[name].description))  # once, and no more
     on_off = f"{flag(name)}/--no-{name.replace('_', '-')}"
     assert on_off in before if FLAGS[name].annotation is bool else flag(name) in before[-70:]
@@ -34,6 +37,20 @@ def test_help_lists_every_choice(name, help_text):
     begin = help_text.index(squeezed(FLAGS[name].description))
     near = help_text[begin - 60 : begin + 400]
     assert [choice for choice in choices if choice not in near] == []
+
+
+def test_help_shows_lists_as_the_flag_takes_them(help_text):
+    after = help_text.split(squeezed(FLAGS["channels"].description))[1]
+    assert after.startswith("[default:64,256,256]")
+    assert Settings(epochs=1, channels="64,256,256").channels == FLAGS["channels"].default
+
+
+def test_a_table_is_no_flag(command, help_text):
+    assert "--augmentation" not in help_text
+    assert squeezed("Single operations can be set in a file's [augmentation].") in help_text
+    answer = command("train", "--augmentation", "shift")
+    assert answer.code == 2
+    assert "No such option: --augmentation" in answer.err
 
 
 def test_help_lists_the_presets_of_each_model(help_text):

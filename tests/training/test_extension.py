@@ -34,6 +34,31 @@ def test_flags_that_repeat_the_run_are_taken(make_run):
     assert extended_settings(run, flags, IMAGES) == run.settings
 
 
+@pytest.mark.parametrize("preset", ["default", "default-fc"])
+def test_a_preset_may_be_repeated_with_its_model(preset, make_run):
+    run = make_run()
+    assert extended_settings(run, {"preset": preset}, IMAGES) == run.settings
+
+
+@pytest.mark.parametrize(
+    "flags",
+    [
+        {"freeze": "hidden_1,block_*"},
+        {"freeze": " hidden_1, block_*", "channels": "64,256,256"},
+        {"freeze": ("hidden_1", "block_*"), "channels": "64, 256,256"},
+    ],
+)
+def test_lists_that_repeat_the_run_are_taken_in_any_writing(flags, make_run):
+    run = make_run(freeze="hidden_1,block_*")
+    assert extended_settings(run, flags, IMAGES) == run.settings
+
+
+@pytest.mark.parametrize("nothing", ["", "none"])
+def test_an_empty_list_that_repeats_the_run_is_taken(nothing, make_run):
+    run = make_run()
+    assert extended_settings(run, {"freeze": nothing}, IMAGES) == run.settings
+
+
 @pytest.mark.parametrize(
     ("flag", "value", "own"),
     [
@@ -42,17 +67,27 @@ def test_flags_that_repeat_the_run_are_taken(make_run):
         ("hidden_units", 9, "8"),
         ("precision", "bfloat16", "float32"),
         ("schedule", "cosine", "constant"),
-        ("clip_norm", 1.0, "None"),
-        ("batch_norm", True, "False"),
+        ("clip_norm", 1.0, "none"),
+        ("batch_norm", True, "false"),
+        ("channels", "64,256", "64,256,256"),
+        ("channels", "64,x", "64,256,256"),
+        ("freeze", "hidden_1", "none"),
+        ("teacher", "runs/best", "none"),
+        ("augment", "light", "none"),
+        ("tta", "mirror", "none"),
+        ("accumulate", 2, "1"),
+        ("averaging", "ema", "none"),
         ("checkpoint_steps", 7, "5"),
         ("validation", 0.2, "0.1"),
         ("preset", "tutorial", "default"),
+        ("preset", "default-softmax", "default"),
     ],
 )
 def test_a_flag_that_contradicts_the_run_is_refused_with_both_values(flag, value, own, make_run):
     run = make_run()
+    given = "true" if value is True else value
     expected = (
-        f"--{flag.replace('_', '-')} {value}: contradicts the run {run.path}, which has {own}. Leave the flag out."
+        f"--{flag.replace('_', '-')} {given}: contradicts the run {run.path}, which has {own}. Leave the flag out."
     )
     with pytest.raises(RunError) as error:
         extended_settings(run, {flag: value}, IMAGES)
@@ -89,11 +124,28 @@ def test_both_lengths_at_once_are_refused(make_run):
         extended_settings(make_run(), {"epochs": 4, "max_steps": 40}, IMAGES)
 
 
-@pytest.mark.parametrize("schedule", ["cosine", "one-cycle", "step"])
+@pytest.mark.parametrize("schedule", ["cosine", "one-cycle", "step", "linear", "triangular"])
 def test_a_schedule_that_was_planned_for_the_length_is_refused_with_the_reason(schedule, make_run):
     reason = rf"cannot be made longer, because its learning rate \({schedule}\) was planned for 30 steps"
     with pytest.raises(RunError, match=rf"--epochs 4: the run .* {reason}"):
         extended_settings(make_run(schedule=schedule), {"epochs": 4}, IMAGES)
+
+
+@pytest.mark.parametrize("averaging", ["swa", "look-ahead"])
+def test_an_average_that_was_planned_for_the_length_is_refused_with_the_reason(averaging, make_run):
+    reason = rf"cannot be made longer, because its average of the weights \({averaging}\) was planned for 30 steps"
+    with pytest.raises(RunError, match=rf"--epochs 4: the run .* {reason}"):
+        extended_settings(make_run(averaging=averaging), {"epochs": 4}, IMAGES)
+
+
+def test_a_longer_run_keeps_its_lists_and_single_operations(make_run):
+    """But for its length it is the run that it was, what was switched off in its augmentation included."""
+    table = {"flip": "none", "shift": 1}
+    run = make_run(freeze="hidden_1", augment="standard", augmentation=table, averaging="ema", accumulate=2)
+    longer = extended_settings(run, {"epochs": 5, "freeze": "hidden_1"}, IMAGES)
+    assert longer == run.settings.model_copy(update={"epochs": 5})
+    assert longer.augmentation.model_dump(exclude_unset=True) == table
+    assert longer.policy((8, 8, 1)).flip == "none"
 
 
 def test_warm_up_alone_does_not_stand_in_the_way(make_run):

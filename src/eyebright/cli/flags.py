@@ -8,10 +8,11 @@ from typing import Any, Literal, get_args, get_origin
 
 import typer
 
-from eyebright.presets import flag, preset_names, read_preset
+from eyebright.presets import preset_names, read_preset
 from eyebright.settings import Settings
+from eyebright.sources import as_text, flag
 
-_NOT_FLAGS = {"data"}  # an argument
+_NOT_FLAGS = {"data", "augmentation"}  # an argument, and a table that only files have
 _SHORT_LIST = 5  # so many choices stand beside the flag itself; more stand in its description
 
 
@@ -41,7 +42,7 @@ def _option(name: str, defaults: dict[str, Any]) -> Any:
     return typer.Option(
         None,
         names,
-        help=f"{field.description}{_listed(name, choices)} [default: {_shown(default)}]",
+        help=f"{field.description}{_listed(name, choices)} [default: {as_text(default)}]",
         metavar="|".join(choices) if 0 < len(choices) <= _SHORT_LIST else None,
         show_default=False,  # the option's own default is None: not given
     )
@@ -53,16 +54,11 @@ def _listed(name: str, choices: tuple[str, ...]) -> str:
     return f" One of {', '.join(choices)}." if len(choices) > _SHORT_LIST else ""
 
 
-def _shown(default: Any) -> str:
-    if default is None:
-        return "none"
-    return str(default).lower() if isinstance(default, bool) else str(default)
-
-
 def _type(name: str) -> Any:
     """What Typer parses a setting as: text for a choice, whose mistakes the settings explain better."""
     annotation = Settings.model_fields[name].annotation
-    return str | None if _choices(annotation) else annotation | None  # type: ignore[operator]
+    is_text = _choices(annotation) or get_origin(annotation) is tuple
+    return str | None if is_text else annotation | None  # type: ignore[operator]
 
 
 def _choices(annotation: Any) -> tuple[str, ...]:

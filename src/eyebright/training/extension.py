@@ -6,13 +6,14 @@ from collections.abc import Mapping
 from typing import Any
 
 from eyebright.errors import RunError
-from eyebright.presets import FLAGS, Layer, flag, validated
 from eyebright.run_directory import RunDirectory
-from eyebright.settings import Settings
+from eyebright.settings import Settings, as_tuple
+from eyebright.sources import FLAGS, Layer, as_text, flag, validated
 from eyebright.training.batches import steps_per_epoch
 from eyebright.training.schedule import run_length
 
 _LENGTH = ("epochs", "max_steps")
+_PLANNED_AVERAGES = ("swa", "look-ahead")  # what they do at a step depends on the length of the run
 
 
 def extended_settings(run: RunDirectory, flags: Mapping[str, Any], training_images: int) -> Settings:
@@ -29,15 +30,26 @@ def extended_settings(run: RunDirectory, flags: Mapping[str, Any], training_imag
     """
     given = {key: value for key, value in flags.items() if value is not None}
     for key, value in given.items():
-        own = getattr(run.settings, key)
-        # "auto" and a fraction are what a person repeats; the run remembers what they came to.
-        if key not in _LENGTH and value != own and not (key == "precision" and value == "auto"):
-            raise RunError(f"{flag(key)} {value}: contradicts the run {run.path}, which has {own}. Leave the flag out.")
+        if key not in _LENGTH and not _repeats(run.settings, key, value):
+            own = as_text(getattr(run.settings, key))
+            raise RunError(
+                f"{flag(key)} {as_text(value)}: contradicts the run {run.path}, which has {own}. Leave the flag out."
+            )
     length = {key: given[key] for key in _LENGTH if key in given}
     if not length:
         return run.settings
     key, value = next(iter(length.items()))
     return _lengthened(run, f"{flag(key)} {value}", length, training_images)
+
+
+def _repeats(settings: Settings, key: str, value: Any) -> bool:
+    """Whether a flag is what the run was begun with, whose settings hold what that came to."""
+    own = getattr(settings, key)
+    if key == "precision" and value == "auto":
+        return True
+    if key == "preset":
+        return value in (own, f"{own}-{settings.model}")
+    return bool(own == (as_tuple(value) if isinstance(own, tuple) else value))
 
 
 def _lengthened(run: RunDirectory, asked: str, length: dict[str, int], training_images: int) -> Settings:
@@ -55,6 +67,11 @@ def _lengthened(run: RunDirectory, asked: str, length: dict[str, int], training_
         raise RunError(
             f"{asked}: the run {run.path} cannot be made longer, because its learning rate ({settings.schedule}) was "
             f"planned for {before:,} steps. Train anew, or train with --schedule constant."
+        )
+    if settings.averaging in _PLANNED_AVERAGES:
+        raise RunError(
+            f"{asked}: the run {run.path} cannot be made longer, because its average of the weights "
+            f"({settings.averaging}) was planned for {before:,} steps. Train anew, or train with --averaging ema."
         )
     per_epoch = steps_per_epoch(training_images, settings.batch_size)
     if before % per_epoch and (settings.restore_best or settings.patience):

@@ -1,16 +1,9 @@
-"""Random images of the sizes and channels that matter."""
+"""Random images."""
 
 from collections.abc import Callable
 
 import numpy as np
 import pytest
-
-SHAPES = [(32, 32, 3), (28, 28, 1), (7, 5, 3), (8, 8, 1), (2, 9, 1), (1, 1, 3)]
-
-
-@pytest.fixture(params=SHAPES, ids=lambda shape: "x".join(map(str, shape)))
-def image_shape(request: pytest.FixtureRequest) -> tuple[int, int, int]:
-    return request.param
 
 
 @pytest.fixture(scope="session")

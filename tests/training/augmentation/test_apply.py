@@ -3,11 +3,11 @@ import time
 import numpy as np
 import pytest
 
+from eyebright.augmentation import POLICY_NAMES, Augmentation, named_policy
 from eyebright.backend import tf
 from eyebright.training.augmentation import colour, geometry, mixing
 from eyebright.training.augmentation.apply import apply
 from eyebright.training.augmentation.parameters import draw
-from eyebright.training.augmentation.policies import POLICY_NAMES, Augmentation, named_policy
 
 BATCH, CLASSES = 12, 10
 EVERYTHING = {

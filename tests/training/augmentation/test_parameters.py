@@ -4,9 +4,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
+from eyebright.augmentation import Augmentation
 from eyebright.training.augmentation.matrices import ColourMaps
 from eyebright.training.augmentation.parameters import draw
-from eyebright.training.augmentation.policies import Augmentation
 from eyebright.training.augmentation.sampling import Numbers
 from eyebright.training.augmentation.trivial import draw_trivial_augment
 

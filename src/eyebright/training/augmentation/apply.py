@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from eyebright.augmentation import Augmentation
 from eyebright.backend import tf
 from eyebright.training.augmentation import colour, geometry, mixing
-from eyebright.training.augmentation.policies import Augmentation
 
 
 def _compiled(operation: Callable[..., Any]) -> Callable[..., Any]:

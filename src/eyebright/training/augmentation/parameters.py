@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from eyebright.augmentation import Augmentation
 from eyebright.training.augmentation.matrices import ColourMaps, colour_maps, place_maps
-from eyebright.training.augmentation.policies import Augmentation
 from eyebright.training.augmentation.sampling import (
     Numbers,
     Slot,

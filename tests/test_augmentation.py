@@ -1,8 +1,8 @@
 import pytest
 from pydantic import ValidationError
 
+from eyebright.augmentation import POLICY_NAMES, Augmentation, check_policy, named_policy
 from eyebright.errors import SettingsError
-from eyebright.training.augmentation.policies import POLICY_NAMES, Augmentation, check_policy, named_policy
 
 
 def test_every_operation_is_off_by_default():

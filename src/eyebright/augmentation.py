@@ -1,4 +1,4 @@
-"""Which operations change the training images, and how strongly: the settings of `[augmentation]`."""
+"""Which operations change the training images, and how strongly: what `--augment` and `[augmentation]` mean."""
 
 from __future__ import annotations
 
@@ -153,6 +153,10 @@ def check_policy(policy: Augmentation, image_shape: tuple[int, int, int]) -> Non
         raise SettingsError(
             f"augmentation.cutout = {policy.cutout}: the square must not be larger than the image, and {images}. "
             f"Give at most {side}."
+        )
+    if policy.mix_probability < 1 and not policy.mixes:
+        raise SettingsError(
+            f"augmentation.mix_probability = {policy.mix_probability}: nothing is mixed. Give mixup or cutmix, too."
         )
     for name in ("saturation", "hue"):
         if channels == 1 and getattr(policy, name):
