@@ -1,6 +1,7 @@
 import hashlib
 import io
 import json
+import re
 import shutil
 import zipfile
 
@@ -20,10 +21,11 @@ ARCHITECTURE = Architecture(
     model="fc", image_shape=(4, 5, 3), classes=3, preprocessing="per-channel", layers=2, hidden_units=7,
     activation="silu", batch_norm=True, dropout=0.5,
 )  # fmt: skip
-PARTS = {"architecture.json", "labels.json", "preprocessing.json", "weights.npz"}
+PARTS = {"architecture.json", "inference.json", "labels.json", "preprocessing.json", "weights.npz"}
+VIEWS = ("none", "mirror", "mirror-shift")
 
 
-def make_classifier(architecture=ARCHITECTURE, seed=3):
+def make_classifier(architecture=ARCHITECTURE, seed=3, tta="none"):
     """A classifier with weights of its own in every place, preprocessing and batch statistics included."""
     model = build_model(architecture, "float32", seed)
     generator = np.random.default_rng(seed)
@@ -31,7 +33,7 @@ def make_classifier(architecture=ARCHITECTURE, seed=3):
     for name, values in weights.items():
         scale = 100 if name.startswith("standardize/") else 0.1
         weights[name] = (values + scale * generator.random(values.shape)).astype(values.dtype)
-    return Classifier(architecture, NAMES, weights)
+    return Classifier(architecture, NAMES, weights, tta)
 
 
 def pictures(count=20, seed=0, shape=ARCHITECTURE.image_shape):
@@ -99,6 +101,7 @@ def test_files_say_what_a_reader_without_eyebright_needs(saved):
     preprocessing = json.loads((saved / "preprocessing.json").read_text(encoding="utf-8"))
     assert preprocessing["image_shape"] == [4, 5, 3]
     assert preprocessing["pixels"] == "per-channel"
+    assert preprocessing["views"] == "the image as it is"
     with np.load(saved / "weights.npz", allow_pickle=False) as weights:
         assert {"standardize/mean", "standardize/standard_deviation", "logits/kernel"} <= set(weights.files)
 
@@ -171,6 +174,9 @@ BY_ANOTHER_PROGRAM = {
     "labels without names": {"labels.json": b"{}"},
     "labels that are no JSON": {"labels.json": b"{"},
     "names of another hash": {"labels.json": b'{"class_names": ["a", "b", "c"], "sha256": "0"}'},
+    "views that are none": {"inference.json": b"{}"},
+    "views that are a list": {"inference.json": b'{"tta": ["mirror"]}'},
+    "views that are no JSON": {"inference.json": b"mirror"},
     "an unknown model": {"architecture.json": b'{"model": "resnet"}'},
     "another number of classes": {
         "architecture.json": storage.json_bytes(ARCHITECTURE.model_copy(update={"classes": 4}).model_dump(mode="json"))
@@ -198,6 +204,60 @@ def test_weights_that_do_not_fit_are_refused(classifier):
 def test_another_number_of_names_is_refused(classifier):
     with pytest.raises(ClassifierError, match="2 class names for a model of 3 classes"):
         Classifier(ARCHITECTURE, NAMES[:2], classifier.weights)
+
+
+@pytest.mark.parametrize("tta", VIEWS)
+def test_a_saved_classifier_goes_on_answering_by_the_same_views(tta, classifier, tmp_path):
+    made = make_classifier(tta=tta)
+    made.save(tmp_path / "model")
+    loaded = Classifier.load(tmp_path / "model")
+    assert loaded.tta == tta
+    assert (loaded.logits(pictures()) == made.logits(pictures())).all()
+    assert loaded.weights_sha256 == classifier.weights_sha256  # of the weights alone
+    views = json.loads((tmp_path / "model" / "preprocessing.json").read_text(encoding="utf-8"))["views"]
+    assert {"none": "as it is", "mirror": "mirror image", "mirror-shift": "one pixel up and left"}[tta] in views
+
+
+def test_one_that_was_saved_before_there_were_views_answers_by_one(copy, classifier):
+    rewrite(copy, version=1, **{"inference.json": None})
+    loaded = Classifier.load(copy)
+    assert loaded.tta == "none"
+    assert (loaded.logits(pictures()) == classifier.logits(pictures())).all()
+
+
+@pytest.mark.parametrize("tta", ["mirrors", "Mirror", "", 2, ["mirror"]])
+def test_unknown_views_are_refused_by_name(tta, classifier, copy):
+    words = re.escape(f"tta {tta!r}: no such test-time augmentation. ") + "(Did you mean 'mirror'|Known: none, mirror)"
+    with pytest.raises(ClassifierError, match=f"^{words}"):
+        Classifier(ARCHITECTURE, NAMES, classifier.weights, tta)
+    rewrite(copy, **{"inference.json": storage.json_bytes({"tta": tta})})
+    with pytest.raises(ClassifierError, match=f"^{re.escape(str(copy))}: {words}"):
+        Classifier.load(copy)
+    with pytest.raises(ClassifierError, match=f"^{words}"):
+        classifier.logits(pictures(), tta=tta)
+
+
+@pytest.mark.parametrize("tta", VIEWS)
+def test_all_answers_are_by_its_own_views_unless_others_are_asked_for(tta, classifier):
+    images, viewing = pictures(), make_classifier(tta=tta)
+    logits = viewing.logits(images)
+    assert (logits == classifier.logits(images, tta=tta)).all()
+    assert (logits == viewing.viewed_logits(images).mean).all()
+    exponentials = np.exp(logits.astype(np.float64))
+    np.testing.assert_allclose(viewing.predict(images), exponentials / exponentials.sum(1, keepdims=True), rtol=1e-6)
+    one_view = classifier.logits(images)
+    assert (viewing.logits(images, tta="none") == one_view).all()
+    np.testing.assert_allclose(viewing.viewed_logits(images).one_view, one_view, rtol=1e-5, atol=1e-5)
+    assert (np.abs(logits - one_view).max() > 0.01) == (tta != "none")
+    assert (viewing.logits(images, np.array([7, 7, 2]), tta="none") == classifier.logits(images[[7, 7, 2]])).all()
+
+
+def test_mirroring_an_image_changes_no_probability_where_its_mirror_image_is_a_view():
+    mirroring = make_classifier(tta="mirror")
+    images = pictures()
+    mirrored = mirroring.predict(np.ascontiguousarray(images[:, :, ::-1]))
+    np.testing.assert_allclose(mirrored, mirroring.predict(images), rtol=1e-5)
+    assert np.abs(mirroring.logits(images, tta="none") - mirroring.logits(images[:, :, ::-1], tta="none")).max() > 0.01
 
 
 def test_probabilities_are_those_of_the_logits(classifier):
@@ -235,6 +295,7 @@ def test_logits_of_chosen_images_are_in_the_order_of_the_choice(classifier):
 @pytest.mark.parametrize("count", [0, 1, 1000, 1001])
 def test_any_number_of_images_is_taken(classifier, count):
     assert classifier.predict(pictures(count)).shape == (count, 3)
+    assert classifier.viewed_logits(pictures(count), tta="mirror").one_view.shape == (count, 3)
 
 
 @pytest.mark.parametrize(
@@ -257,6 +318,11 @@ def test_parameters_count_what_was_learnt_but_not_the_preprocessing(classifier):
     first, second, last = 4 * 5 * 3 * 7, 7 * 7, 7 * 3 + 3
     batch_norm = 2 * 4 * 7  # scale, shift and two statistics a unit, twice
     assert classifier.parameters == first + second + last + batch_norm
+
+
+def test_parameters_do_not_count_the_matrix_that_whitens_the_pixels():
+    architecture = Architecture(model="softmax", image_shape=(4, 5, 3), classes=3, preprocessing="whitening")
+    assert make_classifier(architecture).parameters == 4 * 5 * 3 * 3 + 3
 
 
 def test_weights_sha256_depends_on_names_shapes_types_and_values(classifier):

@@ -1,22 +1,32 @@
 """What every model promises, whichever it is: a new name in MODELS inherits each of these tests."""
 
+from typing import get_args
+
 import numpy as np
 import pytest
 
 from eyebright import Dataset, preset_settings, train
 from eyebright.backend import available_threads, keras, set_threads, tf
 from eyebright.classifier import Classifier, load_weights, model_weights
-from eyebright.models import MODELS, Architecture, build_model
+from eyebright.models import MODELS, Architecture, build_model, measure
 from eyebright.models.inference import compiled_logits
-from eyebright.settings import UNUSED_BY_MODEL, Settings
+from eyebright.presets import preset_names
+from eyebright.settings import UNUSED_BY_MODEL, Preprocessing, Settings
 
 CLASSES = 5
-SHAPES = [(8, 8, 1), (28, 28, 1), (32, 32, 3)]
+SHAPES = [(8, 8, 1), (28, 28, 1), (16, 12, 3)]
+# Every model, and those whose preprocessing has a matrix of its own.
+KINDS = {name: (name, "per-channel") for name in MODELS} | {
+    "fc-whitening": ("fc", "whitening"), "softmax-compact": ("softmax", "compact-whitening"),
+}  # fmt: skip
 OUTPUT_DTYPE = {"float32": np.float32, "bfloat16": np.float32, "float64": np.float64}
 # Settings that a model may have, none at its default. Each model gets those that it does not refuse.
-OPTIONS = {"layers": 2, "hidden_units": 16, "activation": "silu", "batch_norm": True, "dropout": 0.5}
+OPTIONS = {
+    "layers": 2, "hidden_units": 16, "activation": "silu", "batch_norm": True, "dropout": 0.5, "channels": (8, 12),
+}  # fmt: skip
+MEASURED = ("standardize/", "image_whitening/", "whiten/kernel")  # the weights that are no parameters to train
 
-every_model = pytest.mark.parametrize("name", MODELS)
+every_kind = pytest.mark.parametrize("kind", KINDS)
 every_shape = pytest.mark.parametrize("shape", SHAPES, ids=lambda shape: "x".join(map(str, shape)))
 every_precision = pytest.mark.parametrize("precision", OUTPUT_DTYPE)
 
@@ -26,9 +36,10 @@ def _same_bits_each_time():
     set_threads(available_threads())
 
 
-def architecture_of(name, shape, preprocessing="per-channel"):
-    options = {key: value for key, value in OPTIONS.items() if key not in UNUSED_BY_MODEL.get(name, ())}
-    settings = Settings(epochs=1, model=name, preprocessing=preprocessing, **options)
+def architecture_of(kind, shape, preprocessing=None):
+    model, own = KINDS[kind]
+    options = {key: value for key, value in OPTIONS.items() if key not in UNUSED_BY_MODEL.get(model, ())}
+    settings = Settings(epochs=1, model=model, preprocessing=preprocessing or own, **options)
     return Architecture.of(settings, shape, CLASSES)
 
 
@@ -36,10 +47,10 @@ def pictures(shape, count=12, seed=0):
     return np.random.default_rng(seed).integers(0, 256, (count, *shape), np.uint8)
 
 
-def build(name, shape, precision="float32", seed=0):
-    """A model whose preprocessing has measured some images."""
-    model = build_model(architecture_of(name, shape), precision, seed)
-    model.get_layer("standardize").measure(pictures(shape), np.arange(12))
+def build(kind, shape, precision="float32", seed=0):
+    """A model that has measured some images."""
+    model = build_model(architecture_of(kind, shape), precision, seed)
+    measure(model, pictures(shape), np.arange(12))
     return model
 
 
@@ -47,7 +58,7 @@ def disturb(model, seed=0):
     """Move every weight somewhat, as a training does."""
     generator = np.random.default_rng(seed)
     for weight in model.weights:
-        if not weight.path.startswith("standardize/"):
+        if not weight.path.startswith(MEASURED):
             weight.assign(weight.numpy() + 0.1 * generator.random(weight.shape))
     return model
 
@@ -56,11 +67,11 @@ def logits_of(model, images):
     return compiled_logits(model)(images, np.arange(len(images)))
 
 
-@every_model
+@every_kind
 @every_shape
 @every_precision
-def test_uint8_images_become_logits_of_the_outputs_type(name, shape, precision):
-    model = build(name, shape, precision)
+def test_uint8_images_become_logits_of_the_outputs_type(kind, shape, precision):
+    model = build(kind, shape, precision)
     assert model.input.dtype == "uint8"
     assert model.output.shape == (None, CLASSES)
     logits = logits_of(model, pictures(shape, 3))
@@ -68,99 +79,105 @@ def test_uint8_images_become_logits_of_the_outputs_type(name, shape, precision):
     assert np.isfinite(logits).all()
 
 
-@every_model
+@every_kind
 @every_shape
 @every_precision
-def test_initial_weights_come_from_the_seed_alone(name, shape, precision):
-    weights = model_weights(build_model(architecture_of(name, shape), "float32", seed=7))
+def test_initial_weights_come_from_the_seed_alone(kind, shape, precision):
+    weights = model_weights(build_model(architecture_of(kind, shape), "float32", seed=7))
     keras.utils.set_random_seed(99)  # a generator of the backend's, or a precision, changes nothing
-    again = model_weights(build_model(architecture_of(name, shape), precision, seed=7))
+    again = model_weights(build_model(architecture_of(kind, shape), precision, seed=7))
     assert weights.keys() == again.keys()
     for path, values in weights.items():
         assert (again[path].astype(np.float32) == values).all(), path
-    other = model_weights(build_model(architecture_of(name, shape), precision, seed=8))
+    other = model_weights(build_model(architecture_of(kind, shape), precision, seed=8))
     drawn = [path for path, values in weights.items() if len(np.unique(values)) > 2]
     assert all((other[path] != weights[path]).any() for path in drawn)
 
 
-@every_model
+@every_kind
 @every_precision
-def test_weights_are_kept_in_float32_whatever_the_products_are_computed_in(name, precision):
+def test_weights_are_kept_in_float32_whatever_the_products_are_computed_in(kind, precision):
     expected = np.float64 if precision == "float64" else np.float32
-    assert {weights.dtype for weights in model_weights(build(name, SHAPES[0], precision)).values()} <= {
+    assert {weights.dtype for weights in model_weights(build(kind, SHAPES[0], precision)).values()} <= {
         np.dtype(expected), np.dtype(np.float32),
     }  # fmt: skip
 
 
-@every_model
+@every_kind
 @every_shape
-def test_weights_by_name_are_all_that_a_model_is(name, shape):
-    model = disturb(build(name, shape))
+def test_weights_by_name_are_all_that_a_model_is(kind, shape):
+    model = disturb(build(kind, shape))
     weights = model_weights(model)
     assert len(weights) == len(model.weights)
-    other = build(name, shape, seed=1)
+    other = build(kind, shape, seed=1)
     load_weights(other, weights)
     assert (logits_of(other, pictures(shape)) == logits_of(model, pictures(shape))).all()
 
 
-@every_model
+@every_kind
 @every_shape
-def test_preprocessing_is_a_part_of_the_model_and_is_no_parameter_to_train(name, shape):
-    model = build(name, shape)
+def test_what_is_measured_is_a_part_of_the_model_and_is_no_parameter_to_train(kind, shape):
+    model = build(kind, shape)
     trained = {variable.path for variable in model.trainable_variables}
-    assert not [path for path in trained if path.startswith("standardize/")]
+    measured = [weight for weight in model.weights if weight.path.startswith(MEASURED)]
+    assert measured
+    assert not trained & {weight.path for weight in measured}
     standardize = model.get_layer("standardize")
-    mean = pictures(shape).astype(float).mean(axis=(0, 1, 2))
+    axes = (0, 1, 2) if standardize.method == "per-channel" else 0
+    mean = pictures(shape).astype(float).mean(axis=axes)
     np.testing.assert_allclose(standardize.mean.numpy(), mean, rtol=1e-6)
-    disturb(model)
-    before = logits_of(model, pictures(shape))
-    standardize.mean.assign(standardize.mean + 20)
-    assert np.abs(logits_of(model, pictures(shape)) - before).max() > 1e-3
+    infer = compiled_logits(disturb(model))
+    before = infer(pictures(shape), np.arange(12))
+    for weight in measured:
+        kept = weight.numpy()
+        weight.assign(kept + 20)
+        assert np.abs(infer(pictures(shape), np.arange(12)) - before).max() > 1e-3, weight.path
+        weight.assign(kept)
 
 
-@every_model
+@every_kind
 @pytest.mark.parametrize("trained_in", ["float32", "bfloat16"])
-def test_a_classifier_computes_in_float32_whatever_it_was_trained_in(name, trained_in):
+def test_a_classifier_computes_in_float32_whatever_it_was_trained_in(kind, trained_in):
     shape = SHAPES[0]
-    trained = disturb(build(name, shape, trained_in))
-    exact = build(name, shape, "float64")
+    trained = disturb(build(kind, shape, trained_in))
+    exact = build(kind, shape, "float64")
     load_weights(exact, model_weights(trained))
     names = tuple("abcde")
-    logits = Classifier(architecture_of(name, shape), names, model_weights(trained)).logits(pictures(shape))
+    logits = Classifier(architecture_of(kind, shape), names, model_weights(trained)).logits(pictures(shape))
     assert logits.dtype == np.float32
     np.testing.assert_allclose(logits, logits_of(exact, pictures(shape)), rtol=1e-4, atol=1e-4)  # bfloat16: 1e-2
 
 
-@every_model
+@every_kind
 @every_precision
-def test_inference_has_neither_dropout_nor_statistics_of_the_batch(name, precision):
+def test_inference_has_neither_dropout_nor_statistics_of_the_batch(kind, precision):
     shape = SHAPES[0]
-    model = disturb(build(name, shape, precision))
-    images = pictures(shape)
-    logits = logits_of(model, images)
-    assert (logits_of(model, images) == logits).all()
-    alone = np.concatenate([logits_of(model, images[i : i + 1]) for i in range(len(images))])
+    model = disturb(build(kind, shape, precision))
+    images, all_of_them, infer = pictures(shape), np.arange(12), compiled_logits(model)
+    logits = infer(images, all_of_them)
+    assert (infer(images, all_of_them) == logits).all()
+    alone = np.concatenate([infer(images, all_of_them[i : i + 1]) for i in range(12)])
     np.testing.assert_allclose(alone, logits, rtol=1e-3, atol=2e-2 if precision == "bfloat16" else 1e-3)
     for weight in model.non_trainable_variables:  # the running statistics, where it has any, are what is used
         if "moving_mean" in weight.path:
             weight.assign(weight.numpy() + 3)
-            assert np.abs(logits_of(model, images) - logits).max() > 1e-2
+            assert np.abs(infer(images, all_of_them) - logits).max() > 1e-2
     for variable in model.variables:  # nothing was counted up or averaged on the way
         assert np.isfinite(variable.numpy()).all()
 
 
-@every_model
-def test_inference_changes_no_variable(name):
-    model = disturb(build(name, SHAPES[0]))
+@every_kind
+def test_inference_changes_no_variable(kind):
+    model = disturb(build(kind, SHAPES[0]))
     before = [variable.numpy() for variable in model.variables]
     logits_of(model, pictures(SHAPES[0]))
     assert all((variable.numpy() == old).all() for variable, old in zip(model.variables, before, strict=True))
 
 
-@every_model
+@every_kind
 @every_precision
-def test_every_trainable_weight_has_a_finite_gradient(name, precision):
-    model = disturb(build(name, SHAPES[0], precision))
+def test_every_trainable_weight_has_a_finite_gradient(kind, precision):
+    model = disturb(build(kind, SHAPES[0], precision))
     with tf.GradientTape() as tape:
         logits = model(pictures(SHAPES[0]), training=True)
         loss = tf.reduce_mean(tf.square(logits - 1.0))
@@ -171,26 +188,41 @@ def test_every_trainable_weight_has_a_finite_gradient(name, precision):
         assert np.abs(gradient.numpy()).max() > 0, variable.path
 
 
-@every_model
-@pytest.mark.parametrize("preprocessing", ["mean-image", "per-channel"])
-def test_a_saved_classifier_gives_the_models_logits(name, preprocessing, tmp_path):
-    architecture = architecture_of(name, SHAPES[0], preprocessing)
+@pytest.mark.parametrize(
+    ("kind", "preprocessing"),
+    [
+        (name, preprocessing)
+        for name in MODELS
+        for preprocessing in get_args(Preprocessing)
+        if name != "cnn" or "whitening" not in preprocessing
+    ],
+)
+def test_a_saved_classifier_gives_the_models_logits(kind, preprocessing, tmp_path):
+    architecture = architecture_of(kind, SHAPES[0], preprocessing)
     model = disturb(build_model(architecture, "float32", 0))
-    model.get_layer("standardize").measure(pictures(SHAPES[0]), np.arange(12))
+    measure(model, pictures(SHAPES[0]), np.arange(12))
     Classifier(architecture, tuple("abcde"), model_weights(model)).save(tmp_path / "model")
     loaded = Classifier.load(tmp_path / "model")
     assert loaded.architecture == architecture
     assert (loaded.logits(pictures(SHAPES[0])) == logits_of(model, pictures(SHAPES[0]))).all()
 
 
-@every_model
-@pytest.mark.parametrize("preset", ["default", "tutorial"])
-def test_it_learns_what_is_easy(name, preset, tmp_path):
+@pytest.mark.parametrize(
+    ("model", "preset"),
+    [
+        (model, preset)
+        for model, presets in preset_names().items()
+        for preset in presets
+        if preset in ("default", "tutorial")
+    ],
+)
+def test_it_learns_what_is_easy(model, preset, tmp_path):
     labels = np.arange(300, dtype=np.int32) % 3
     images = np.random.default_rng(0).integers(0, 156, (300, 6, 6, 1), np.uint8)
     for label, band in enumerate((slice(0, 2), slice(2, 4), slice(4, 6))):
         images[labels == label, band] += 100
     dataset = Dataset(images, labels, ("high", "middle", "low"), "bands")
-    settings = preset_settings(preset, model=name, batch_size=20, epochs=15, learning_rate=1e-3, precision="float32")
+    smaller = {"cnn": {"channels": (8, 8)}, "fc": {"learning_rate": 1e-3}, "softmax": {"learning_rate": 1e-3}}[model]
+    settings = preset_settings(preset, model=model, batch_size=20, epochs=15, precision="float32", **smaller)
     run = train(settings, dataset, tmp_path / "run")
     assert run.results["test_accuracy"] > 0.9

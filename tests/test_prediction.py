@@ -43,6 +43,14 @@ def test_a_lossless_picture_of_the_right_size_gets_what_its_array_gets(classifie
         np.testing.assert_allclose(got, expected[int(path.stem)], rtol=1e-5)
 
 
+def test_a_picture_gets_the_answer_of_the_views_by_which_the_classifier_answers(classifier, images, tmp_path):
+    viewing = Classifier(classifier.architecture, NAMES, classifier.weights, tta="mirror-shift")
+    paths = [save(tmp_path / "a.png", images[0]), save(tmp_path / "b.png", images[1])]
+    for prediction, expected in zip(predict_files(viewing, paths, top=4), viewing.predict(images[:2]), strict=True):
+        np.testing.assert_allclose([dict(prediction.top)[name] for name in NAMES], expected, rtol=1e-6)
+    assert np.abs(viewing.predict(images[:2]) - classifier.predict(images[:2])).max() > 1e-3
+
+
 def test_a_grey_classifier_reads_grey_pictures(images, tmp_path):
     architecture = Architecture(model="softmax", image_shape=(6, 5, 1), classes=4, preprocessing="mean-image")
     kernel = np.random.default_rng(0).normal(size=(30, 4)).astype(np.float32) / 100

@@ -10,19 +10,20 @@ import zipfile
 import zlib
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
 from eyebright import storage
 from eyebright.backend import keras, versions
-from eyebright.errors import ClassifierError, DataError, StorageError
+from eyebright.errors import ClassifierError, DataError, StorageError, suggestion
 from eyebright.models import Architecture, build_model
-from eyebright.models.inference import Logits, LogitsFunction, compiled_logits
+from eyebright.models.inference import VIEWS, Logits, ViewedLogits, ViewedLogitsFunction, compiled_viewed_logits
+from eyebright.settings import TestTimeAugmentation
 
 KIND = "eyebright-classifier"
-VERSION = 1
+VERSION = 2  # an Eyebright that reads 1 alone knows no inference.json, and would answer by one view without a word
 
 # How a picture of any size and mode becomes the classifier's input; `data/decode.py` does it.
 _PICTURES = {
@@ -33,30 +34,43 @@ _PICTURES = {
 }
 
 
+_PREPROCESSING = ("standardize/", "image_whitening/")  # what the names of the preprocessing's weights begin with
+
+
 class Classifier:
     """A trained model with the names of its classes; raw uint8 pixels in, probabilities out.
 
     Its preprocessing (what is taken from the pixels) is part of the model: give it pixels as they are. It computes in
     float32, also after training in bfloat16.
 
+    It may answer by the mean over several views of an image (test-time augmentation): all that asks it, asks for that.
+
     Args:
         architecture: shape of the model.
         class_names: in the order of the model's outputs.
         weights: by name, as `model_weights` gives them.
+        tta: the views by whose mean it answers, see `models.inference.VIEWS`.
 
     Raises:
-        ClassifierError: another number of names than of classes. Weights that do not fit the architecture are noticed
-            at the first prediction, which builds the model.
+        ClassifierError: another number of names than of classes, or an unknown `tta`. Weights that do not fit the
+            architecture are noticed at the first prediction, which builds the model.
     """
 
     def __init__(
-        self, architecture: Architecture, class_names: tuple[str, ...], weights: dict[str, NDArray[Any]]
+        self,
+        architecture: Architecture,
+        class_names: tuple[str, ...],
+        weights: dict[str, NDArray[Any]],
+        tta: TestTimeAugmentation = "none",
     ) -> None:
         if len(class_names) != architecture.classes:
             raise ClassifierError(f"{len(class_names)} class names for a model of {architecture.classes} classes.")
+        _check_tta(tta)
         self.architecture = architecture
         self.class_names = tuple(class_names)
         self.weights = weights
+        self.tta = tta
+        self._compiled: dict[TestTimeAugmentation, ViewedLogitsFunction] = {}
 
     @property
     def image_shape(self) -> tuple[int, int, int]:
@@ -66,7 +80,7 @@ class Classifier:
     @property
     def parameters(self) -> int:
         """Number of weights, those of the preprocessing left out."""
-        return sum(array.size for name, array in self.weights.items() if not name.startswith("standardize/"))
+        return sum(array.size for name, array in self.weights.items() if not name.startswith(_PREPROCESSING))
 
     @cached_property
     def weights_sha256(self) -> str:
@@ -78,7 +92,7 @@ class Classifier:
         return digest.hexdigest()
 
     def predict(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Probabilities of the classes.
+        """Probabilities of the classes: the softmax of `logits`.
 
         Args:
             images: uint8 [N, H, W, C], values 0 … 255, of `image_shape`.
@@ -94,23 +108,54 @@ class Classifier:
         probabilities: NDArray[np.float64] = exponentials / exponentials.sum(axis=1, keepdims=True)
         return probabilities.astype(np.float32)
 
-    def logits(self, images: NDArray[np.uint8], indices: NDArray[np.int64] | None = None) -> Logits:
-        """Logits float32 [n, classes] of all images, or of those at `indices` (int64 [n])."""
+    def logits(
+        self,
+        images: NDArray[np.uint8],
+        indices: NDArray[np.int64] | None = None,
+        tta: TestTimeAugmentation | None = None,
+    ) -> Logits:
+        """Logits.
+
+        Args:
+            images: as for `predict`.
+            indices: int64 [n], which of the images; None for all.
+            tta: other views than the classifier's own: "none" for one view of each image.
+
+        Returns:
+            float32 [n, classes].
+
+        Raises:
+            DataError: images of another shape or type.
+            ClassifierError: an unknown `tta`.
+        """
+        return self.viewed_logits(images, indices, tta).mean
+
+    def viewed_logits(
+        self,
+        images: NDArray[np.uint8],
+        indices: NDArray[np.int64] | None = None,
+        tta: TestTimeAugmentation | None = None,
+    ) -> ViewedLogits:
+        """Logits as `logits` gives them, and besides those of one view, from the same pass over the images."""
         if images.dtype != np.uint8 or images.ndim != 4 or images.shape[1:] != self.image_shape:
             raise DataError(
                 f"images must be uint8 [N, {', '.join(map(str, self.image_shape))}] with values 0 … 255; "
                 f"these are {images.dtype} {list(images.shape)}."
             )
+        views = self.tta if tta is None else tta
+        _check_tta(views)
         chosen = np.arange(len(images)) if indices is None else indices
         if not len(chosen):
-            return np.empty((0, len(self.class_names)), np.float32)
-        return self._logits(images, chosen)
+            return ViewedLogits(*[np.empty((0, len(self.class_names)), np.float32)] * 2)
+        if views not in self._compiled:
+            self._compiled[views] = compiled_viewed_logits(self._model, views)
+        return self._compiled[views](images, chosen)
 
     @cached_property
-    def _logits(self) -> LogitsFunction:
+    def _model(self) -> keras.Model:
         model = build_model(self.architecture, "float32")
         load_weights(model, self.weights)
-        return compiled_logits(model)
+        return model
 
     def save(self, directory: Path) -> None:
         """Write it as a directory that appears whole or not at all.
@@ -118,9 +163,15 @@ class Classifier:
         The same classifier gives, with the same versions of Eyebright and its libraries, the same bytes.
         """
         labels = {"class_names": list(self.class_names), "sha256": _names_sha256(self.class_names)}
-        picture = {"image_shape": list(self.image_shape), **_PICTURES, "pixels": self.architecture.preprocessing}
+        picture = {
+            "image_shape": list(self.image_shape),
+            **_PICTURES,
+            "pixels": self.architecture.preprocessing,
+            "views": VIEWS[self.tta],
+        }
         parts = {
             "architecture.json": storage.json_bytes(self.architecture.model_dump(mode="json")),
+            "inference.json": storage.json_bytes({"tta": self.tta}),
             "labels.json": storage.json_bytes(labels),
             "preprocessing.json": storage.json_bytes(picture),
             "weights.npz": arrays_to_npz(self.weights),
@@ -132,7 +183,8 @@ class Classifier:
         """Read and verify a saved classifier: `RUN/model`, or the run's directory itself.
 
         Raises:
-            ClassifierError: a part is missing, damaged (one flipped bit suffices) or of a newer version.
+            ClassifierError: a part is missing, damaged (one flipped bit suffices) or of a newer version, or says what
+                this Eyebright does not know.
         """
         directory = Path(directory)
         if os.path.lexists(directory / "model"):
@@ -147,11 +199,15 @@ class Classifier:
                 raise ClassifierError(f"{directory / 'labels.json'}: the class names do not match their SHA-256.")
             architecture = Architecture.model_validate_json(parts["architecture.json"])
             weights = npz_to_arrays(parts["weights.npz"])
+            tta: Any = json.loads(parts["inference.json"])["tta"] if "inference.json" in parts else "none"
         except StorageError as error:
             raise ClassifierError(str(error)) from error
         except (ValueError, KeyError, TypeError) as error:  # verified, and written by another
             raise ClassifierError(f"{directory}: no valid classifier: {error}.") from error
-        return cls(architecture, class_names, weights)
+        try:
+            return cls(architecture, class_names, weights, tta)
+        except ClassifierError as error:
+            raise ClassifierError(f"{directory}: {error}") from error
 
 
 def model_weights(model: keras.Model) -> dict[str, NDArray[Any]]:
@@ -194,6 +250,12 @@ def npz_to_arrays(content: bytes) -> dict[str, NDArray[Any]]:
             return {name: file[name] for name in file.files}
     except (EOFError, TypeError, NotImplementedError, zipfile.BadZipFile, zlib.error) as error:
         raise ValueError(f"no .npz file: {error}") from error
+
+
+def _check_tta(tta: TestTimeAugmentation) -> None:
+    known = get_args(TestTimeAugmentation)
+    if tta not in known:
+        raise ClassifierError(f"tta {tta!r}: no such test-time augmentation.{suggestion(str(tta), known)}")
 
 
 def _names_sha256(class_names: tuple[str, ...]) -> str:

@@ -8,7 +8,7 @@ from eyebright.data.split import split_dataset
 
 KEYS = {
     "accuracy", "accuracy_ci95", "n", "log_loss", "class_names", "per_class", "confusion_matrix",
-    "data", "split", "test_looks",
+    "tta", "data", "split", "test_looks",
 }  # fmt: skip
 
 
@@ -50,7 +50,7 @@ def test_json_has_the_names_that_machines_read_and_nothing_else_is_printed(run_c
     assert read["log_loss"] == finished.results["test_loss"]
     assert read["n"] == finished.results["test_images"] == np.sum(read["confusion_matrix"])
     assert [row["label"] for row in read["per_class"]] == read["class_names"] == list("0123456789")
-    assert (read["data"], read["split"], read["test_looks"]) == ("digits", "test", 2)
+    assert (read["data"], read["split"], read["test_looks"], read["tta"]) == ("digits", "test", 2, "none")
 
 
 def test_each_run_on_test_images_is_a_look_and_none_on_others(run_copy, command):
@@ -217,11 +217,26 @@ def test_tables_show_every_class_with_its_figures(run_copy, finished, command):
         f"Accuracy {results['test_accuracy']:.4f} (95% interval {low:.4f} to {high:.4f}) on 359 images"
     )
     assert "digits, test images" in first
+    assert rest[0] == "Test-time augmentation none: the image as it is"
     per_class = [line.split() for line in rest if line.count("│") == 7]
     assert [row[1] for row in per_class] == list("0123456789")
     matrix = [line.split("│")[2:-1] for line in rest if line.count("│") == 12]
     assert sum(0 if cell.strip() == "·" else int(cell) for row in matrix for cell in row) == 359
     assert out.endswith("Looks at the run's test images so far: 2\n")
+
+
+def test_a_run_and_its_checkpoints_are_evaluated_by_the_views_that_it_was_trained_for(tmp_path, command):
+    run = tmp_path / "run"
+    arguments = ("--model", "softmax", "--max-steps", 4, "--batch-size", 50, "--tta", "mirror", "--json")
+    trained = json.loads(command("train", "--run-dir", run, *arguments).out.splitlines()[-1])
+    for checkpoint in ((), ("--checkpoint", "step-4")):
+        read = figures(command("evaluate", run, *checkpoint, "--json"))
+        assert read["tta"] == "mirror"
+        assert read["accuracy"] == trained["test_accuracy"]
+        assert read["log_loss"] == pytest.approx(trained["test_loss"], rel=1e-6)
+    lines = command("evaluate", run).out.splitlines()
+    assert lines[0].startswith(f"Accuracy {trained['test_accuracy']:.4f} ")
+    assert lines[1].startswith("Test-time augmentation mirror: the mean of the logits of the image and of its mirror")
 
 
 def test_tables_are_not_wrapped_and_take_brackets_in_names_as_they_are(tmp_path, digits, command):

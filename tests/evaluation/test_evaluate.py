@@ -13,7 +13,7 @@ from eyebright.models import Architecture
 NAMES = ("dark", "grey", "bright")
 
 
-def brightness_classifier():
+def brightness_classifier(tta="none"):
     """Says "dark" below 85, "bright" above 170 and "grey" between, of a picture of one pixel."""
     architecture = Architecture(model="softmax", image_shape=(1, 1, 1), classes=3, preprocessing="mean-image")
     weights = {
@@ -21,7 +21,7 @@ def brightness_classifier():
         "logits/kernel": np.array([[0, 1, 2]], np.float32),
         "logits/bias": np.array([0, -85, -255], np.float32),
     }
-    return Classifier(architecture, NAMES, weights)
+    return Classifier(architecture, NAMES, weights, tta)
 
 
 def dataset(pixels, labels, names=NAMES, **splits):
@@ -64,6 +64,23 @@ def test_classes_are_matched_by_name_in_whatever_order_they_come(order):
     assert result.confusion_matrix.tolist() == CONFUSION
 
 
+@pytest.mark.parametrize("tta", ["none", "mirror", "mirror-shift"])
+def test_figures_are_those_of_the_views_by_which_the_classifier_answers_and_say_which(tta):
+    result = evaluate(brightness_classifier(tta), dataset(PIXELS, LABELS))
+    assert result.tta == result.to_dict()["tta"] == tta
+    assert result.confusion_matrix.tolist() == CONFUSION  # of one pixel: all views are the same
+
+    left = Architecture(model="softmax", image_shape=(1, 2, 1), classes=3, preprocessing="mean-image")
+    weights = {
+        "standardize/mean": np.zeros((1, 2, 1), np.float32),
+        "logits/kernel": np.array([[0, 1, 0], [0, 0, 0]], np.float32),
+        "logits/bias": np.array([0, -85, -999], np.float32),
+    }
+    images = np.array([[[[100], [0]]], [[[0], [100]]], [[[100], [100]]]], np.uint8)  # the left pixel is bright in two
+    result = evaluate(Classifier(left, NAMES, weights, tta), Dataset(images, np.array([1, 0, 1], np.int32), NAMES, "a"))
+    assert result.accuracy == (1 if tta == "none" else 2 / 3)  # by its mirror image, the first is half as bright
+
+
 def test_chosen_images_alone_count():
     result = evaluate(brightness_classifier(), dataset(PIXELS, LABELS), np.array([0, 1, 6]))
     assert (result.n, result.accuracy) == (3, 1 / 3)
@@ -97,7 +114,7 @@ def test_dictionary_is_json_with_the_names_that_machines_read():
     result = evaluate(brightness_classifier(), dataset(PIXELS, LABELS))
     read = json.loads(json.dumps(result.to_dict(), allow_nan=False))
     assert read.keys() == {
-        "accuracy", "accuracy_ci95", "n", "log_loss", "class_names", "per_class", "confusion_matrix",
+        "accuracy", "accuracy_ci95", "n", "log_loss", "class_names", "per_class", "confusion_matrix", "tta",
     }  # fmt: skip
     assert read["confusion_matrix"] == CONFUSION
     assert read["per_class"][0].keys() == {"label", "support", "precision", "recall", "recall_ci95", "f1"}

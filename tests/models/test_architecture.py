@@ -2,7 +2,7 @@ import pytest
 from pydantic import ValidationError
 
 from eyebright.models import MODELS, Architecture, build_model
-from eyebright.presets import preset_settings
+from eyebright.presets import preset_names, preset_settings
 from eyebright.settings import Model, Settings
 
 FC = {"model": "fc", "image_shape": (8, 8, 1), "classes": 10, "preprocessing": "mean-image"}
@@ -12,9 +12,10 @@ def test_every_model_that_the_settings_name_is_there():
     assert set(MODELS) == set(Model.__args__)
 
 
-@pytest.mark.parametrize("model", MODELS)
-@pytest.mark.parametrize("preset", ["default", "tutorial"])
-def test_architecture_takes_the_shape_from_the_settings_and_nothing_else(preset, model):
+@pytest.mark.parametrize(
+    ("model", "preset"), [(model, preset) for model, presets in preset_names().items() for preset in presets]
+)
+def test_architecture_takes_the_shape_from_the_settings_and_nothing_else(model, preset):
     settings = preset_settings(preset, model=model)
     architecture = Architecture.of(settings, (28, 28, 1), 7)
     assert (architecture.image_shape, architecture.classes) == ((28, 28, 1), 7)
@@ -38,7 +39,7 @@ def test_architecture_survives_json():
     "wrong",
     [
         {"model": "resnet"}, {"classes": 1}, {"image_shape": (8, 8)}, {"image_shape": (0, 8, 1)}, {"layers": 0},
-        {"hidden_units": 0}, {"activation": "magic"}, {"preprocessing": "none"}, {"depth": 3},
+        {"hidden_units": 0}, {"activation": "magic"}, {"preprocessing": "magic"}, {"depth": 3}, {"channels": (8, 0)},
     ],
     ids=str,
 )  # fmt: skip
@@ -50,3 +51,4 @@ def test_a_shape_that_no_model_has_is_refused(wrong):
 def test_build_model_builds_what_the_architecture_names():
     assert build_model(Architecture(**FC)).name == "fully_connected"
     assert build_model(Architecture(**{**FC, "model": "softmax"})).name == "softmax"
+    assert build_model(Architecture(**{**FC, "model": "cnn"})).name == "convolutional"

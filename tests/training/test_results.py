@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 
 from eyebright.backend import available_threads
-from eyebright.classifier import Classifier
+from eyebright.classifier import Classifier, arrays_to_npz, npz_to_arrays
+from eyebright.evaluation.evaluate import evaluate
 from eyebright.metrics.intervals import wilson_interval
 from eyebright.training.trainer import resume, train
 
@@ -52,14 +53,67 @@ def test_test_predictions_hold_labels_logits_and_hashes_of_the_images(run, datas
         assert str(kept["weights_sha256"]) == run.results["weights_sha256"]
 
 
+def test_a_run_without_test_time_augmentation_has_one_accuracy(run):
+    assert run.results["tta"] == "none"
+    assert not [name for name in run.results if "one_view" in name]
+    with np.load(run.path / "test_predictions.npz", allow_pickle=False) as kept:
+        assert set(kept.files) == {"labels", "logits", "image_sha256", "weights_sha256"}
+
+
+@pytest.mark.parametrize("tta", ["mirror", "mirror-shift"])
+def test_with_test_time_augmentation_the_accuracy_of_one_view_stands_beside_that_of_the_classifier(
+    tta, dataset, make_settings, tmp_path
+):
+    run = train(make_settings(seed=3, tta=tta), dataset, tmp_path / "run")
+    labels, test = dataset.labels[dataset.splits["test"]], dataset.splits["test"]
+    classifier, results = Classifier.load(run.path), run.results
+    assert results["tta"] == classifier.tta == tta
+    assert results["test_looks"] == 1
+    logits = {"test_accuracy": classifier.logits(dataset.images, test)}
+    logits["test_accuracy_one_view"] = Classifier(
+        classifier.architecture, classifier.class_names, classifier.weights
+    ).logits(dataset.images, test)
+    for name, its_logits in logits.items():
+        correct = int((its_logits.argmax(axis=1) == labels).sum())
+        assert results[name] == correct / 30
+        assert results[f"{name}_ci95"] == list(wilson_interval(correct, 30))
+    evaluation = evaluate(classifier, dataset, test)
+    assert (evaluation.accuracy, evaluation.tta) == (results["test_accuracy"], tta)
+    assert evaluation.log_loss == results["test_loss"]
+    with np.load(run.path / "test_predictions.npz", allow_pickle=False) as kept:
+        assert str(kept["tta"]) == tta
+        np.testing.assert_array_equal(kept["logits"], logits["test_accuracy"])
+        np.testing.assert_allclose(kept["logits_one_view"], logits["test_accuracy_one_view"], rtol=1e-5, atol=1e-5)
+        assert np.abs(kept["logits"] - kept["logits_one_view"]).max() > 1e-3
+
+
+@pytest.mark.parametrize("tta", ["none", "mirror"])
 @pytest.mark.parametrize("lost", [["results.json"], ["results.json", "model/weights.npz"]])
-def test_a_process_that_was_killed_at_the_very_end_costs_no_second_look_at_the_test_images(run, dataset, lost):
+def test_a_process_that_was_killed_at_the_very_end_costs_no_second_look_at_the_test_images(
+    tta, lost, dataset, make_settings, tmp_path
+):
+    run = train(make_settings(seed=3, tta=tta), dataset, tmp_path / "run")
     for name in lost:
         (run.path / name).unlink()
     again = resume(run.path, dataset)
     assert again.results["test_looks"] == 1
-    assert again.results["test_accuracy"] == run.results["test_accuracy"]
+    timed = {"train_seconds", "total_seconds", "images_per_second"}
+    assert {k: v for k, v in again.results.items() if k not in timed} == {
+        k: v for k, v in run.results.items() if k not in timed
+    }
     assert Classifier.load(run.path).weights_sha256 == run.results["weights_sha256"]
+
+
+@pytest.mark.parametrize("lacking", ["logits_one_view", "tta"])
+def test_predictions_of_other_views_are_made_again_and_that_counts_as_a_look(lacking, dataset, make_settings, tmp_path):
+    run = train(make_settings(seed=3, tta="mirror"), dataset, tmp_path / "run")
+    path = run.path / "test_predictions.npz"
+    expected = path.read_bytes()
+    kept = npz_to_arrays(expected)
+    path.write_bytes(arrays_to_npz({name: array for name, array in kept.items() if name != lacking}))
+    (run.path / "results.json").unlink()
+    assert resume(run.path, dataset).results["test_looks"] == 2
+    assert path.read_bytes() == expected
 
 
 @pytest.mark.parametrize("content", [b"", b"no zip", None])

@@ -132,18 +132,24 @@ def _classifier(run: RunDirectory, checkpoint: str | None) -> Classifier:
 
         checkpoints = Checkpoints(run.path / "checkpoints", run.settings.keep_checkpoints)
         architecture = Architecture.of(run.settings, run.data.image_shape, len(run.data.class_names))
-        return checkpoints.load_classifier(checkpoint, architecture, run.data.class_names)
+        of_checkpoint = checkpoints.load_classifier(checkpoint, architecture, run.data.class_names)
+        return Classifier(
+            of_checkpoint.architecture, of_checkpoint.class_names, of_checkpoint.weights, run.settings.tta
+        )
     return Classifier.load(run.path)
 
 
 def _print_tables(evaluation: Evaluation, what: str, looks: int | None) -> None:
     from rich.table import Table
 
+    from eyebright.models.inference import VIEWS
+
     low, high = evaluation.accuracy_ci95
     print(
         f"Accuracy {evaluation.accuracy:.4f} (95% interval {low:.4f} to {high:.4f}) on {evaluation.n:,} images "
         f"({what}); log loss {evaluation.log_loss:.4f}"
     )
+    print(f"Test-time augmentation {evaluation.tta}: {VIEWS[evaluation.tta]}")
     print("Per class:")
     table = Table("class", "images", "precision", "recall", "95% interval", "F1")
     for row in evaluation.per_class:

@@ -13,6 +13,7 @@ from eyebright.data.dataset import Dataset
 from eyebright.errors import DataError
 from eyebright.metrics.intervals import wilson_interval
 from eyebright.metrics.scores import confusion_matrix, log_loss, per_class_scores
+from eyebright.settings import TestTimeAugmentation
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,7 @@ class Evaluation:
         confusion_matrix: int64 [classes, classes]; row: the image's class, column: what it was taken for.
         per_class: for each class its name, support, precision, recall (with its interval) and F1; None where a figure
             is not defined, as the recall of a class without images.
+        tta: the views of each image that the classifier answered by.
     """
 
     class_names: tuple[str, ...]
@@ -37,6 +39,7 @@ class Evaluation:
     log_loss: float
     confusion_matrix: NDArray[np.int64]
     per_class: list[dict[str, Any]]
+    tta: TestTimeAugmentation
 
     def to_dict(self) -> dict[str, Any]:
         """All of it as JSON has it."""
@@ -48,11 +51,12 @@ class Evaluation:
             "class_names": list(self.class_names),
             "per_class": self.per_class,
             "confusion_matrix": self.confusion_matrix.tolist(),
+            "tta": self.tta,
         }
 
 
 def evaluate(classifier: Classifier, dataset: Dataset, indices: NDArray[np.int64] | None = None) -> Evaluation:
-    """Evaluate a classifier, over every image once, the last partial batch included.
+    """Evaluate a classifier as it answers, over every image once, the last partial batch included.
 
     Args:
         classifier: whose classes are those of the data set, by name; their order may differ.
@@ -77,6 +81,7 @@ def evaluate(classifier: Classifier, dataset: Dataset, indices: NDArray[np.int64
         log_loss=log_loss(labels, logits),
         confusion_matrix=confusion,
         per_class=per_class_scores(confusion, classifier.class_names),
+        tta=classifier.tta,
     )
 
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Self
+from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt
 
-from eyebright.settings import Activation, Model, Preprocessing, Settings
+from eyebright.settings import Activation, Initialization, Model, Preprocessing, Settings
+
+# "none": the preprocessing has become part of the first layer's weights, see `folding`.
+Pixels = Preprocessing | Literal["none"]
 
 
 class Architecture(BaseModel):
@@ -21,11 +24,14 @@ class Architecture(BaseModel):
     model: Model
     image_shape: tuple[PositiveInt, PositiveInt, PositiveInt]
     classes: int = Field(ge=2)
-    preprocessing: Preprocessing
+    preprocessing: Pixels
+    whitening_epsilon: float = 0.1
+    initialization: Initialization = "normal"
     layers: PositiveInt = 1
     hidden_units: PositiveInt = 120
     activation: Activation = "relu"
     batch_norm: bool = False
+    channels: tuple[PositiveInt, ...] = (64, 256, 256)
     dropout: float = 0.0
 
     @classmethod

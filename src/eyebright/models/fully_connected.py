@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from eyebright.backend import keras
 from eyebright.models.architecture import Architecture
-from eyebright.models.layers import Standardize, TruncatedNormal
+from eyebright.models.layers import TruncatedNormal, preprocess
+from eyebright.models.local import LocalDense
 
 
 def build_fully_connected(architecture: Architecture, precision: str, seed: int) -> keras.Model:
@@ -24,16 +27,10 @@ def build_fully_connected(architecture: Architecture, precision: str, seed: int)
     output_dtype = "float64" if precision == "float64" else "float32"
     hidden_dtype = "mixed_bfloat16" if precision == "bfloat16" else precision
     images = keras.Input(architecture.image_shape, dtype="uint8", name="images")
-    x = Standardize(architecture.preprocessing, dtype=output_dtype, name="standardize")(images)
-    x = keras.layers.Flatten(dtype=output_dtype, name="flatten")(x)  # [B, H·W·C]
+    x = preprocess(images, architecture, output_dtype, hidden_dtype)
+    x = keras.layers.Flatten(dtype=x.dtype, name="flatten")(x)  # [B, H·W·C]
     for layer in range(1, architecture.layers + 1):
-        x = keras.layers.Dense(
-            architecture.hidden_units,
-            use_bias=not architecture.batch_norm,  # batch normalisation has a bias of its own
-            kernel_initializer=TruncatedNormal(seed, layer - 1),
-            dtype=hidden_dtype,
-            name=f"hidden_{layer}",
-        )(x)  # [B, hidden_units]
+        x = _hidden_layer(architecture, hidden_dtype, seed, layer)(x)  # [B, hidden_units]
         if architecture.batch_norm:
             x = keras.layers.BatchNormalization(momentum=0.9, dtype=hidden_dtype, name=f"batch_norm_{layer}")(x)
         x = keras.layers.Activation(architecture.activation, dtype=hidden_dtype, name=f"activation_{layer}")(x)
@@ -46,3 +43,14 @@ def build_fully_connected(architecture: Architecture, precision: str, seed: int)
         name="logits",
     )(x)
     return keras.Model(images, logits, name="fully_connected")
+
+
+def _hidden_layer(architecture: Architecture, dtype: str, seed: int, layer: int) -> keras.layers.Dense:
+    options: dict[str, Any] = {
+        "use_bias": not architecture.batch_norm,  # batch normalisation has a bias of its own
+        "dtype": dtype,
+        "name": f"hidden_{layer}",
+    }
+    if layer == 1 and architecture.initialization == "local":
+        return LocalDense(architecture.hidden_units, seed, **options)
+    return keras.layers.Dense(architecture.hidden_units, kernel_initializer=TruncatedNormal(seed, layer - 1), **options)

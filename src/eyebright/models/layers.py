@@ -9,10 +9,34 @@ from numpy.typing import NDArray
 from scipy.special import ndtr, ndtri
 
 from eyebright.backend import keras
+from eyebright.models.architecture import Architecture, Pixels
+from eyebright.models.whitening import ImageWhitening
 from eyebright.randomness import Stream, uniforms
-from eyebright.settings import Preprocessing
 
 _SUMMED_AT_ONCE = 4096  # images; bounds the memory whatever the size of the data set
+
+
+def preprocess(images: Any, architecture: Architecture, dtype: str, product_dtype: str) -> Any:
+    """The first layers of every model: from pixels to what it learns from.
+
+    Args:
+        images: uint8 [B, H, W, C].
+        architecture: `preprocessing` is read.
+        dtype: of everything but the product with the whitening matrix.
+        product_dtype: of that.
+
+    Returns:
+        float [B, H, W, C], or [B, outputs] of a whitening.
+    """
+    if architecture.preprocessing in ("whitening", "compact-whitening"):
+        x = Standardize("mean-image", dtype=dtype, name="standardize")(images)
+        return ImageWhitening(
+            architecture.whitening_epsilon,
+            compact=architecture.preprocessing == "compact-whitening",
+            dtype=product_dtype,
+            name="image_whitening",
+        )(x)
+    return Standardize(architecture.preprocessing, dtype=dtype, name="standardize")(images)
 
 
 class Standardize(keras.layers.Layer):  # type: ignore[misc]
@@ -24,15 +48,18 @@ class Standardize(keras.layers.Layer):  # type: ignore[misc]
     so that they travel with the saved classifier and nobody applies them twice or never.
 
     Args:
-        method: "mean-image" (a mean for each pixel, no scaling) or "per-channel" (a mean and deviation a channel).
+        method: "mean-image" (a mean for each pixel, no scaling), "per-channel" (a mean and deviation a channel), or
+            "none": pixels as they are, 0 … 255.
     """
 
-    def __init__(self, method: Preprocessing, **kwargs: Any) -> None:
+    def __init__(self, method: Pixels, **kwargs: Any) -> None:
         super().__init__(trainable=False, **kwargs)
         self.method = method
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
-        """Add the weights: shape [H, W, C] for "mean-image", else [C]."""
+        """Add the weights: shape [H, W, C] for "mean-image", [C] for "per-channel"."""
+        if self.method == "none":
+            return
         shape = input_shape[1:] if self.method == "mean-image" else input_shape[-1:]
         self.mean = self.add_weight(name="mean", shape=shape, initializer="zeros", trainable=False)
         if self.method == "per-channel":
@@ -42,6 +69,8 @@ class Standardize(keras.layers.Layer):  # type: ignore[misc]
 
     def call(self, images: Any) -> Any:
         """Standardised images."""
+        if self.method == "none":
+            return keras.ops.cast(images, self.compute_dtype)
         centred = keras.ops.cast(images, self.compute_dtype) - self.mean
         return centred if self.method == "mean-image" else centred / self.standard_deviation
 
@@ -54,6 +83,8 @@ class Standardize(keras.layers.Layer):  # type: ignore[misc]
             images: uint8 [N, H, W, C].
             indices: int64 [n]: which of them are the training images.
         """
+        if self.method == "none":
+            return
         total = np.zeros(images.shape[1:], np.int64)  # [H, W, C]
         squares = np.zeros(images.shape[1:], np.int64)
         for start in range(0, len(indices), _SUMMED_AT_ONCE):

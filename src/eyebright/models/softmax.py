@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from eyebright.backend import keras
 from eyebright.models.architecture import Architecture
-from eyebright.models.layers import Standardize
+from eyebright.models.layers import preprocess
 
 
 def build_softmax(architecture: Architecture, precision: str, seed: int) -> keras.Model:  # noqa: ARG001
@@ -18,7 +18,7 @@ def build_softmax(architecture: Architecture, precision: str, seed: int) -> kera
     """
     dtype = "float64" if precision == "float64" else "float32"
     images = keras.Input(architecture.image_shape, dtype="uint8", name="images")
-    x = Standardize(architecture.preprocessing, dtype=dtype, name="standardize")(images)
+    x = preprocess(images, architecture, dtype, dtype)
     x = keras.layers.Flatten(dtype=dtype, name="flatten")(x)  # [B, H·W·C]
     logits = keras.layers.Dense(architecture.classes, kernel_initializer="zeros", dtype=dtype, name="logits")(x)
     return keras.Model(images, logits, name="softmax")

@@ -16,6 +16,7 @@ from eyebright.data.dataset import Dataset, image_hashes
 from eyebright.data.split import Split
 from eyebright.metrics.intervals import wilson_interval
 from eyebright.metrics.scores import count_correct, log_loss
+from eyebright.models.inference import ViewedLogits
 from eyebright.run_directory import RunDirectory
 from eyebright.storage import write_file
 from eyebright.training.checkpoint import TrainingState
@@ -29,7 +30,7 @@ def finish_run(
 
     Args:
         run: whose lock is held.
-        classifier: what was trained.
+        classifier: what was trained, with its test-time augmentation.
         dataset: what it was trained on.
         split: of the data set.
         state: where the training ended.
@@ -43,13 +44,13 @@ def finish_run(
     """
     labels, logits = dataset.labels[split.test], _test_logits(run, classifier, dataset, split.test, state.step)
     classifier.save(run.path / "model")
-    correct = count_correct(labels, logits)
     settings = run.settings
     seconds = state.train_seconds
     results: dict[str, Any] = {
-        "test_accuracy": correct / len(labels),
-        "test_accuracy_ci95": list(wilson_interval(correct, len(labels))),
-        "test_loss": log_loss(labels, logits),
+        **_accuracy("test_accuracy", labels, logits.mean),
+        **(_accuracy("test_accuracy_one_view", labels, logits.one_view) if classifier.tta != "none" else {}),
+        "tta": classifier.tta,
+        "test_loss": log_loss(labels, logits.mean),
         "test_images": len(labels),
         "validation_accuracy": state.best_accuracy if settings.restore_best else state.last_accuracy,
         "best_step": state.best_step,
@@ -72,35 +73,46 @@ def finish_run(
     return results
 
 
+def _accuracy(name: str, labels: NDArray[np.int32], logits: NDArray[np.floating]) -> dict[str, Any]:
+    correct = count_correct(labels, logits)
+    return {name: correct / len(labels), f"{name}_ci95": list(wilson_interval(correct, len(labels)))}
+
+
 def _test_logits(
     run: RunDirectory, classifier: Classifier, dataset: Dataset, test: NDArray[np.int64], step: int
-) -> NDArray[np.floating]:
-    """The classifier's logits of the test images, kept in test_predictions.npz.
+) -> ViewedLogits:
+    """The classifier's logits of the test images, and those of one view, kept in test_predictions.npz.
 
     A run that was killed after this point looks at what it kept, so that the test set is not met a second time.
     """
     path = run.path / "test_predictions.npz"
-    kept = _kept_logits(path, classifier.weights_sha256)
+    kept = _kept_logits(path, classifier)
     if kept is not None:
         return kept
     run.count_test_look()
-    logits = classifier.logits(dataset.images, test)
-    check_logits("test", logits, step)
+    logits = classifier.viewed_logits(dataset.images, test)
+    check_logits("test", logits.mean, step)  # not finite where a view's are not
     predictions = {
         "labels": dataset.labels[test],
-        "logits": logits,
+        "logits": logits.mean,
         "image_sha256": image_hashes(dataset.images, test),
         "weights_sha256": np.array(classifier.weights_sha256),
     }
+    if classifier.tta != "none":
+        predictions |= {"tta": np.array(classifier.tta), "logits_one_view": logits.one_view}
     write_file(path, arrays_to_npz(predictions))
     return logits
 
 
-def _kept_logits(path: Path, weights_sha256: str) -> NDArray[np.floating] | None:
-    """The logits of these weights that an earlier process kept, or None where there are none, or no intact ones."""
+def _kept_logits(path: Path, classifier: Classifier) -> ViewedLogits | None:
+    """The logits of this classifier that an earlier process kept, or None where there are none, or no intact ones."""
     try:
         arrays = npz_to_arrays(path.read_bytes())
-        return arrays["logits"] if str(arrays["weights_sha256"]) == weights_sha256 else None
+        made_by = (str(arrays["weights_sha256"]), str(arrays.get("tta", "none")))
+        if made_by != (classifier.weights_sha256, classifier.tta):
+            return None
+        one_view = "logits" if classifier.tta == "none" else "logits_one_view"
+        return ViewedLogits(arrays["logits"], arrays[one_view])
     except (OSError, ValueError, KeyError):
         return None
 
