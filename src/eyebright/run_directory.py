@@ -5,6 +5,7 @@ data.json              what its data are, and where they lay     written before 
 metrics.csv            every scalar that was recorded
 events.out.tfevents.*  the same and more, for TensorBoard
 checkpoints/step-*/    see training/checkpoint.py
+teacher/               the classifier that the run learns from, if any
 model/                 the saved classifier, see classifier.py
 test_predictions.npz   labels, logits, image hashes of the one run over the test images
 looks.json             how often a model of this run met the test images
@@ -27,8 +28,8 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from eyebright.data.dataset import Dataset
 from eyebright.data.split import Split
 from eyebright.errors import RunError
-from eyebright.presets import read_layer, validated
 from eyebright.settings import Settings
+from eyebright.sources import read_layer, validated
 from eyebright.storage import json_bytes, write_file
 
 

@@ -55,6 +55,23 @@ def test_a_run_says_its_settings_its_progress_its_accuracy_and_what_to_do_next(n
     ]
 
 
+def test_with_test_time_augmentation_both_accuracies_are_said_and_which_is_which(npz, tmp_path, command):
+    code, out, err = command("train", npz, "--run-dir", tmp_path / "run", *SHORT, "--tta", "mirror-shift")
+    assert (code, err) == (0, "")
+    lines = out.splitlines()
+    results = json.loads((tmp_path / "run" / "results.json").read_text())
+    low, high = results["test_accuracy_ci95"]
+    headline = lines.index(
+        f"Test accuracy {results['test_accuracy']:.4f} (95% interval {low:.4f} to {high:.4f}) on 40 images, "
+        "with test-time augmentation (mirror-shift)"
+    )
+    low, high = results["test_accuracy_one_view_ci95"]
+    assert lines[headline + 1] == (
+        f"Without it, by one view of each image: {results['test_accuracy_one_view']:.4f} "
+        f"(95% interval {low:.4f} to {high:.4f})"
+    )
+
+
 def test_results_have_every_figure_that_others_rely_on(npz, tmp_path, command):
     results = results_of(command("train", npz, "--run-dir", tmp_path / "run", *SHORT, "--json", "--seed", 3))
     assert results.keys() >= RESULTS

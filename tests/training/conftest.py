@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,16 +19,23 @@ import pytest
 from eyebright.backend import available_threads, keras, set_threads
 from eyebright.data.dataset import Dataset
 from eyebright.data.split import split_dataset
-from eyebright.models import Architecture, build_model
-from eyebright.settings import Settings
-from eyebright.training.engine_tensorflow import TensorFlowEngine
-from eyebright.training.optimizers import build_optimizer
+from eyebright.models import measure
+from eyebright.settings import UNUSED_BY_MODEL, Settings
+from eyebright.training.engine_tensorflow import StepRecords, TensorFlowEngine
+from eyebright.training.plan import Plan
+from eyebright.training.preparation import build, build_engine
 from eyebright.training.trainer import Run, train
 
 _DEFAULTS = {
     "epochs": 3, "batch_size": 10, "hidden_units": 8, "precision": "float32", "checkpoint_steps": 5, "log_steps": 5,
 }  # fmt: skip
-# Kinds of runs: the plainest; everything that has a state of its own at once; one that validation chooses from.
+# What a step depends on beside its batch, and an average of the weights.
+_RANDOM = {
+    "augment": "strong", "dropout": 0.3, "accumulate": 2, "class_weights": "balanced", "label_smoothing": 0.1,
+    "learning_rate": 0.01, "optimizer": "momentum", "averaging_steps": 3, "averaging_decay": 0.9,
+}  # fmt: skip
+# Kinds of runs: the plainest; everything that has a state of its own at once; one that validation chooses from; and one
+# for each average of the weights, each with random changes of the images that need the partners of a whole batch.
 _KINDS = {
     "plain": {},
     "stateful": {
@@ -37,6 +45,12 @@ _KINDS = {
     "choosing": {
         "patience": 3, "restore_best": True, "epochs": 30, "optimizer": "momentum", "learning_rate": 0.03,
         "preprocessing": "per-channel",
+    },
+    "ema": {**_RANDOM, "averaging": "ema", "batch_norm": True},
+    "swa": {**_RANDOM, "averaging": "swa", "averaging_start": 0.4, "preprocessing": "whitening"},
+    "look-ahead": {
+        **_RANDOM, "averaging": "look-ahead", "model": "cnn", "channels": (4, 6), "optimizer": "muon",
+        "schedule": "triangular", "precision": "bfloat16",
     },
 }  # fmt: skip
 _SECONDS = 60.0  # within which a process must have done what a test waits for
@@ -73,8 +87,8 @@ def make_settings() -> Callable[..., Settings]:
     """Settings of a run of 30 steps, three epochs, unless other settings are given."""
 
     def make(**given: Any) -> Settings:
-        defaults = {key: value for key, value in _DEFAULTS.items() if key != "epochs" or "max_steps" not in given}
-        return Settings(**{**defaults, **given})
+        unused = UNUSED_BY_MODEL[given.get("model", "fc")] | ({"epochs"} if "max_steps" in given else set())
+        return Settings(**{**{key: value for key, value in _DEFAULTS.items() if key not in unused}, **given})
 
     return make
 
@@ -123,16 +137,32 @@ def read_figures() -> Callable[[Path], list[dict[str, str]]]:
     return read
 
 
-@pytest.fixture(scope="session")
-def make_engine(dataset: Dataset, make_settings: Callable[..., Settings]) -> Callable[..., TensorFlowEngine]:
-    """A model with its optimizer, ready to train, without a run around them."""
+@dataclass(frozen=True)
+class Training:
+    """A model and all that trains it, without a run around them."""
 
-    def make(on: Dataset = dataset, **given: Any) -> TensorFlowEngine:
-        settings = make_settings(**given)
-        architecture = Architecture.of(settings, on.image_shape, len(on.class_names))
-        model = build_model(architecture, settings.precision, settings.seed)
-        model.get_layer("standardize").measure(on.images, split_dataset(on, **settings.split).train)
-        return TensorFlowEngine(model, build_optimizer(settings, model), settings, on)
+    settings: Settings
+    model: keras.Model
+    plan: Plan
+    engine: TensorFlowEngine
+
+    def train(self, first: int, last: int, rate: float | None = None) -> StepRecords:
+        """Train the steps from `first` to before `last` in one call, at another rate than the schedule's if given."""
+        steps = self.plan.steps(np.arange(first, last))
+        if rate is not None:
+            steps = replace(steps, learning_rates=np.full(len(steps), rate, np.float32))
+        return self.engine.train(steps)
+
+
+@pytest.fixture(scope="session")
+def make_training(dataset: Dataset, make_settings: Callable[..., Settings]) -> Callable[..., Training]:
+    """A training with these settings, on the small data set or another, with a teacher or without."""
+
+    def make(on: Dataset = dataset, teacher: Any = None, **given: Any) -> Training:
+        settings, training = make_settings(**given), split_dataset(on, **make_settings().split).train
+        model = build(settings, on)
+        measure(model, on.images, training)
+        return Training(settings, model, *build_engine(model, settings, on, training, teacher))
 
     return make
 

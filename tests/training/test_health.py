@@ -7,6 +7,7 @@ from eyebright.errors import TrainingError
 from eyebright.training.checkpoint import Checkpoints, TrainingState
 from eyebright.training.engine_tensorflow import StepRecords
 from eyebright.training.health import check_losses, check_weights
+from eyebright.training.plan import Steps
 from eyebright.training.trainer import train
 
 
@@ -14,33 +15,36 @@ def records(*losses):
     return StepRecords(np.array(losses, np.float32), np.zeros(len(losses), np.float32), np.zeros((1, 3), np.float32))
 
 
+def steps(numbers, rates):
+    return Steps(np.array(numbers), np.zeros((len(numbers), 1), np.int32), np.array(rates, np.float32), None, {})
+
+
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
 def test_the_first_loss_that_is_not_finite_is_named_with_its_rate_and_what_to_do(bad, tmp_path):
-    steps, rates = np.arange(40, 43), np.array([0.1, 0.2, 0.4], np.float32)
-    checkpoints = Checkpoints(tmp_path, keep=2)
-    check_losses(records(1.0, 2.0, 1e30), steps, rates, checkpoints)
+    three, checkpoints = steps([40, 41, 42], [0.1, 0.2, 0.4]), Checkpoints(tmp_path, keep=2)
+    check_losses(records(1.0, 2.0, 1e30), three, checkpoints)
     with pytest.raises(
         TrainingError, match=rf"Step 41: the loss is {bad} \(learning rate 0\.2\)\. Train anew"
     ) as error:
-        check_losses(records(1.0, bad, np.nan), steps, rates, checkpoints)
+        check_losses(records(1.0, bad, np.nan), three, checkpoints)
     assert "--learning-rate (for example 0.02) or with --clip-norm 1." in str(error.value)
     assert error.value.exit_code == 2
 
 
-def test_the_last_good_checkpoint_is_named(make_engine, tmp_path):
-    checkpoints, engine = Checkpoints(tmp_path, keep=2), make_engine()
-    checkpoints.save(TrainingState(step=20), engine.model, engine.optimizer)
+def test_the_last_good_checkpoint_is_named(make_training, tmp_path):
+    checkpoints = Checkpoints(tmp_path, keep=2)
+    checkpoints.save(TrainingState(step=20), make_training().engine.variables)
     with pytest.raises(TrainingError, match=r"The checkpoint of step 20 is kept\."):
-        check_losses(records(np.nan), np.array([25]), np.array([0.1], np.float32), checkpoints)
+        check_losses(records(np.nan), steps([25], [0.1]), checkpoints)
 
 
-def test_weights_that_are_not_finite_are_named(make_engine, tmp_path):
-    model, checkpoints = make_engine(batch_norm=True).model, Checkpoints(tmp_path, keep=2)
-    check_weights(model, 7, 0.5, checkpoints)
-    variance = model.get_layer("batch_norm_1").moving_variance
+def test_weights_that_are_not_finite_are_named(make_training, tmp_path):
+    training, checkpoints = make_training(batch_norm=True), Checkpoints(tmp_path, keep=2)
+    check_weights(training.engine.variables, 7, 0.5, checkpoints)
+    variance = training.model.get_layer("batch_norm_1").moving_variance
     variance.assign([1, 1, np.inf, 1, 1, 1, 1, 1])
     with pytest.raises(TrainingError, match=r"Step 7: batch_norm_1/moving_variance is not finite \(learning rate 0\.5"):
-        check_weights(model, 7, 0.5, checkpoints)
+        check_weights(training.engine.variables, 7, 0.5, checkpoints)
 
 
 def test_a_training_that_diverges_ends_with_its_good_checkpoints_and_without_results(dataset, make_settings, tmp_path):

@@ -7,6 +7,7 @@ from rich.console import Console
 
 from eyebright.training.engine_tensorflow import StepRecords
 from eyebright.training.monitor import COLUMNS, Monitor
+from eyebright.training.plan import Steps
 
 
 def records(loss):
@@ -31,7 +32,9 @@ def rows(directory):
 def record(monitor, *steps):
     """Records of two steps each, the last of them given; a validation after each that ends a twenty."""
     for step in steps:
-        monitor.record_steps(np.array([step - 1, step]), records(step / 100), 0.5, seconds=2.0)
+        rates = np.array([0.25, 0.5], np.float32)
+        two = Steps(np.array([step - 1, step]), np.zeros((2, 10), np.int32), rates, np.ones(2, np.float32), {})
+        monitor.record_steps(two, records(step / 100), seconds=2.0)
         if step % 20 == 0:
             monitor.record_validation(step, 0.75, step / 1000)
 

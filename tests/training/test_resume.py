@@ -27,6 +27,10 @@ def sha(run):
         ("stateful", 30),
         ("choosing", 15),
         ("choosing", 40),
+        ("ema", 15),
+        ("swa", 10),
+        ("swa", 20),
+        ("look-ahead", 15),
     ],
 )
 def test_a_run_goes_on_from_any_checkpoint_to_the_same_bits(
@@ -88,8 +92,23 @@ def test_a_finished_run_says_so_and_is_left_as_it_is(make_run, dataset):
     assert {path: path.stat().st_mtime_ns for path in run.path.rglob("*") if path.name != ".lock"} == before
 
 
-@pytest.mark.parametrize(("kind", "given"), [("plain", {}), ("choosing", {"patience": None})])
-@pytest.mark.parametrize("step", [20, 1000])
+def test_a_student_goes_on_to_the_same_bits_with_everything_at_once(make_run, go_back, dataset, tmp_path):
+    teacher = str(make_run("stateful").path)
+    expected = make_run("ema", teacher=teacher, keep_checkpoints=50)
+    assert sha(resume(go_back(expected, tmp_path / "run", 15), dataset)) == sha(expected)
+    assert sha(expected) != sha(make_run("ema", keep_checkpoints=50))
+
+
+@pytest.mark.parametrize(
+    ("kind", "given", "step"),
+    [
+        ("plain", {}, 20),
+        ("plain", {}, 1000),
+        ("choosing", {"patience": None}, 20),
+        ("choosing", {"patience": None}, 1000),
+        ("ema", {}, 1000),
+    ],
+)
 def test_a_longer_run_is_that_which_was_longer_from_the_start(
     kind, given, step, make_run, go_back, read_figures, dataset, tmp_path
 ):

@@ -1,12 +1,14 @@
+from typing import get_args
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from eyebright.settings import Settings
+from eyebright.settings import Schedule, Settings
 from eyebright.training.schedule import learning_rates, run_length
 
-SCHEDULES = ("constant", "cosine", "one-cycle", "step")
+SCHEDULES = get_args(Schedule)
 
 
 def rates(schedule, steps, total=100, **given):
@@ -34,6 +36,19 @@ def test_one_cycle_rises_over_three_tenths_and_falls_over_the_rest():
 
 def test_step_falls_to_a_tenth_and_a_hundredth():
     assert rates("step", [0, 49, 50, 74, 75, 99], learning_rate=1.0) == pytest.approx([1, 1, 0.1, 0.1, 0.01, 0.01])
+
+
+def test_linear_falls_straight_from_the_peak_to_nothing():
+    assert rates("linear", [0, 25, 50, 99, 100], learning_rate=0.4) == pytest.approx([0.4, 0.3, 0.2, 0.004, 0.0])
+
+
+def test_triangular_rises_from_a_fifth_to_the_peak_and_falls_to_seven_hundredths():
+    found = rates("triangular", [0, 23, 46, 100], 200, learning_rate=1.0)
+    assert found == pytest.approx([0.2, 0.6, 1.0, 1 - 0.93 * 54 / 154])
+    assert rates("triangular", [199, 200], 200, learning_rate=1.0) == pytest.approx([0.07 + 0.93 / 154, 0.07])
+    whole = rates("triangular", range(200), 200)
+    assert (np.diff(whole[:47]) > 0).all()
+    assert (np.diff(whole[46:]) < 0).all()
 
 
 def test_warm_up_multiplies_by_a_straight_line():

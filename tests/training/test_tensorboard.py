@@ -11,6 +11,7 @@ from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 from eyebright.backend import keras
 from eyebright.errors import StorageError
 from eyebright.settings import Settings
+from eyebright.training.batches import batch_positions
 from eyebright.training.tensorboard import TensorBoardLog, first_layer_pictures
 from eyebright.training.trainer import resume
 
@@ -83,8 +84,9 @@ def test_a_grid_of_training_images_and_the_first_layers_weights_as_pictures(run,
     events = read(run.path)
     assert [event.step for event in events.Images("examples")] == [0]
     grid = picture(events, "examples")
-    assert grid.shape[:2] == (36, 72)  # 32 images of 8 × 8, each with a line that keeps it apart
-    assert np.array_equal(grid[:8, :8].reshape(8, 8, -1)[..., 0], dataset.images[0, ..., 0])
+    assert grid.shape[:2] == (18, 72)  # the ten images of a batch, 8 × 8, each with a line that keeps it apart
+    first = dataset.images[batch_positions(0, np.arange(1), 100, 10)[0, 0]]  # the training images are the first 100
+    assert np.array_equal(grid[:8, :8].reshape(8, 8, -1)[..., 0], first[..., 0])
     assert [event.step for event in events.Images("first_layer")] == [0, 5, 10, 15, 20, 25, 30]
 
 

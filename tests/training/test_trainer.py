@@ -1,14 +1,16 @@
 import io
+from fnmatch import fnmatchcase
 
 import numpy as np
 import pytest
 from rich.console import Console
 
-from eyebright.backend import available_threads
-from eyebright.classifier import Classifier
+from eyebright.classifier import Classifier, model_weights
 from eyebright.data.dataset import Dataset
-from eyebright.errors import RunError, SettingsError
+from eyebright.errors import RunError
+from eyebright.models import Architecture, build_model
 from eyebright.run_directory import RunDirectory
+from eyebright.training.checkpoint import Checkpoints
 from eyebright.training.trainer import train
 
 
@@ -36,13 +38,6 @@ def test_what_a_run_leaves_in_its_directory(make_run):
     }  # fmt: skip
 
 
-def test_threads_and_precision_are_settled_before_the_first_step(dataset, make_settings, tmp_path):
-    train(make_settings(precision="auto"), dataset, tmp_path / "run")
-    settings = RunDirectory.open(tmp_path / "run").settings
-    assert settings.threads == available_threads()
-    assert settings.precision == "float32"
-
-
 def test_it_learns(make_run, dataset, read_figures):
     run = make_run(optimizer="adam", learning_rate=0.01, epochs=10, preprocessing="per-channel")
     assert run.results["test_accuracy"] > 0.9
@@ -60,8 +55,53 @@ def test_how_often_something_is_due_changes_no_bit(kind, make_run):
     assert sha(make_run(kind, log_steps=7, checkpoint_steps=4)) == expected
 
 
-def test_patience_ends_a_run_and_the_best_weights_are_saved(make_run, dataset, read_figures):
-    run = make_run("choosing")
+def test_a_network_with_whitening_and_batch_normalisation_is_saved_as_two_matrices_and_two_biases(make_run, dataset):
+    """And answers as the network that was trained, which its last checkpoint still is."""
+    run = make_run(preprocessing="whitening", batch_norm=True, optimizer="adam", learning_rate=0.01)
+    saved = Classifier.load(run.path)
+    with np.load(run.path / "model" / "weights.npz") as weights:
+        assert {name: weights[name].shape for name in weights.files} == {
+            "hidden_1/kernel": (64, 8), "hidden_1/bias": (8,), "logits/kernel": (8, 3), "logits/bias": (3,),
+        }  # fmt: skip
+    assert run.results["parameters"] == 64 * 8 + 8 + 8 * 3 + 3
+    architecture = Architecture.of(RunDirectory.open(run.path).settings, dataset.image_shape, 3)
+    checkpoints = Checkpoints(run.path / "checkpoints", 3)
+    trained = checkpoints.load_classifier("step-30", architecture, dataset.class_names)
+    assert {"standardize/mean", "image_whitening/kernel", "batch_norm_1/moving_mean"} <= trained.weights.keys()
+    expected = trained.logits(dataset.images)
+    assert np.abs(saved.logits(dataset.images) - expected).max() < 1e-4 * np.abs(expected).max()
+    assert run.results["test_accuracy"] == pytest.approx(
+        (expected[120:].argmax(axis=1) == dataset.labels[120:]).mean(), abs=1 / 30
+    )
+
+
+@pytest.mark.parametrize("frozen", ["hidden_1", "batch_norm_*", "*_1"])
+def test_frozen_layers_keep_their_weights_to_the_bit_and_the_others_learn(frozen, make_run, make_settings, dataset):
+    given = {"batch_norm": True, "optimizer": "adamw", "weight_decay": 0.1, "l2": 0.1, "learning_rate": 0.01}
+    run = make_run(freeze=(frozen,), **given)
+    architecture = Architecture.of(make_settings(**given), dataset.image_shape, 3)
+    initial = model_weights(build_model(architecture, "float32", 0))
+    checkpoints = Checkpoints(run.path / "checkpoints", 3)
+    trained = checkpoints.load_classifier("step-30", architecture, dataset.class_names).weights
+    for name, value in trained.items():
+        if not name.startswith("standardize/"):
+            assert (value == initial[name]).all() == fnmatchcase(name.partition("/")[0], frozen), name
+
+
+@pytest.mark.parametrize("model", ["softmax", "fc", "cnn"])
+def test_every_model_learns_with_everything_at_once(model, make_run, dataset):
+    settings = {
+        "model": model, "augment": "light", "class_weights": "balanced", "accumulate": 2, "label_smoothing": 0.1,
+        "averaging": "ema", "averaging_decay": 0.9, "optimizer": "adam", "learning_rate": 0.02, "epochs": 8,
+        "preprocessing": "per-channel" if model == "cnn" else "whitening", "tta": "mirror",
+    }  # fmt: skip
+    run = make_run(**settings, **({"channels": (8,)} if model == "cnn" else {}))
+    assert run.results["test_accuracy"] > 0.8
+
+
+@pytest.mark.parametrize("given", [{}, {"averaging": "ema", "averaging_decay": 0.8, "batch_norm": True}], ids=str)
+def test_patience_ends_a_run_and_the_best_weights_are_saved(given, make_run, dataset, read_figures):
+    run = make_run("choosing", **given)
     rows = [row for row in read_figures(run.path) if row["validation_accuracy"]]
     accuracies = [float(row["validation_accuracy"]) for row in rows]
     best = int(np.argmax(accuracies))  # the first of equals
@@ -81,21 +121,6 @@ def test_without_restore_best_the_last_weights_are_saved(make_run, read_figures)
     assert sha(last) != sha(best)
     rows = [row for row in read_figures(last.path) if row["validation_accuracy"]]
     assert last.results["validation_accuracy"] == float(rows[-1]["validation_accuracy"])
-
-
-def test_a_batch_larger_than_the_training_set_is_refused_before_anything_is_made(dataset, make_settings, tmp_path):
-    with pytest.raises(SettingsError, match=r"--batch-size 101: larger than the training set \(100 images\)"):
-        train(make_settings(batch_size=101), dataset, tmp_path / "run")
-    assert not (tmp_path / "run").exists()
-
-
-def test_threads_that_this_process_cannot_have_any_more_are_refused_before_anything_is_made(
-    dataset, make_settings, tmp_path
-):
-    others = available_threads() + 1
-    with pytest.raises(RunError, match=f"--threads {others}"):
-        train(make_settings(threads=others), dataset, tmp_path / "run")
-    assert not (tmp_path / "run").exists()
 
 
 def test_a_directory_that_is_there_is_refused_and_left_alone(dataset, make_settings, tmp_path):

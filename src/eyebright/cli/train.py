@@ -93,15 +93,12 @@ def _train(
     path = run_dir or default_path(resolved.settings, datetime.now().astimezone())
     check_free(path)
     dataset = load_dataset(resolved.settings.data, data_dir=data_dir, progress=console is not None)
-    settings = resolved.fitted(len(split_dataset(dataset, **resolved.settings.split).train))
+    training_images = len(split_dataset(dataset, **resolved.settings.split).train)
+    settings, notes = resolved.fitted(training_images, dataset.image_shape)
     if settings.data not in CATALOG:  # a path: so that the run knows its data from wherever it is resumed
         settings = settings.model_copy(update={"data": str(Path(settings.data).expanduser().resolve())})
-    if settings.batch_size != resolved.settings.batch_size:
-        say(
-            console,
-            f"Batch size lowered from the preset's {resolved.settings.batch_size} to {settings.batch_size}: "
-            "the training set is small.",
-        )
+    for note in notes:
+        say(console, note)
 
     from eyebright.training import trainer
 
@@ -141,11 +138,17 @@ def _summarise(run: Run, console: Console | None) -> None:
 
     results = run.results
     low, high = results["test_accuracy_ci95"]
+    tta = results.get("tta", "none")  # runs of earlier versions do not have it
+    views = "" if tta == "none" else f", with test-time augmentation ({tta})"
     say(
         console,
         f"Test accuracy {results['test_accuracy']:.4f} (95% interval {low:.4f} to {high:.4f}) "
-        f"on {results['test_images']:,} images",
+        f"on {results['test_images']:,} images{views}",
     )
+    if views:
+        low, high = results["test_accuracy_one_view_ci95"]
+        accuracy = results["test_accuracy_one_view"]
+        say(console, f"Without it, by one view of each image: {accuracy:.4f} (95% interval {low:.4f} to {high:.4f})")
     say(
         console,
         f"Total time {results['total_seconds']:.2f} s, of which training {results['train_seconds']:.2f} s "

@@ -27,6 +27,7 @@ KIND = "eyebright-checkpoint"
 VERSION = 1
 _NAME = re.compile(r"step-(\d+)")
 _MODEL = "model/"  # what the names of the model's variables begin with
+_AVERAGE = "average/"  # and those of the averages of its weights
 
 
 @dataclass
@@ -76,15 +77,19 @@ class Checkpoints:
         matches = (_NAME.fullmatch(entry.name) for entry in self.directory.iterdir())
         return sorted(int(match[1]) for match in matches if match)
 
-    def save(self, state: TrainingState, model: keras.Model, optimizer: Any) -> None:
+    def save(self, state: TrainingState, variables: Mapping[str, Any]) -> None:
         """Write a checkpoint, whole or not at all, then remove those that are too many (never the best).
+
+        Args:
+            state: where the training is.
+            variables: all of its variables, see `training_variables`.
 
         Raises:
             StorageError: it cannot be written; the earlier ones are untouched.
         """
         parts = {
             "state.json": storage.json_bytes(asdict(state)),
-            "variables.npz": arrays_to_npz({key: v.numpy() for key, v in _variables(model, optimizer).items()}),
+            "variables.npz": arrays_to_npz({key: variable.numpy() for key, variable in variables.items()}),
         }
         storage.write_directory(self._path(state.step), parts, kind=KIND, version=VERSION, versions=versions())
         # One of a later step was passed over as damaged: it goes too, so that it is not taken for one of the newest.
@@ -94,8 +99,8 @@ class Checkpoints:
         for unfinished in self.directory.glob(".*-step-*"):  # of a process that was killed while writing
             shutil.rmtree(unfinished, ignore_errors=True)
 
-    def restore_newest(self, model: keras.Model, optimizer: Any) -> tuple[TrainingState, list[str]]:
-        """Restore the newest checkpoint that verifies.
+    def restore_newest(self, variables: Mapping[str, Any]) -> tuple[TrainingState, list[str]]:
+        """Put the newest checkpoint that verifies into a training's variables.
 
         Returns:
             The state, and notes for the person, whole sentences: each damaged checkpoint that was passed over, and
@@ -109,7 +114,7 @@ class Checkpoints:
         for step in reversed(self.steps()):
             name = checkpoint_name(step)
             try:
-                state = self.restore(name, model, optimizer)
+                state = self.restore(name, variables)
             except CheckpointError as error:
                 damaged.append(str(error))
             else:
@@ -118,16 +123,13 @@ class Checkpoints:
             raise CheckpointError("\n".join([*damaged, f"{self.directory}: no checkpoint is intact. Train anew."]))
         return TrainingState(), []
 
-    def restore(self, name: str, model: keras.Model, optimizer: Any = None) -> TrainingState:
-        """Restore one checkpoint ("step-1000") into a model and, unless it is None, an optimizer.
+    def restore(self, name: str, variables: Mapping[str, Any]) -> TrainingState:
+        """Put one checkpoint ("step-1000") into a training's variables.
 
         Raises:
             CheckpointError: it is not there, or damaged, or of another model.
         """
         state, arrays = self._read(name)
-        variables = _variables(model, optimizer)
-        if optimizer is None:
-            arrays = {key: array for key, array in arrays.items() if key.startswith(_MODEL)}
         differing = sorted(_shapes(variables).items() ^ _shapes(arrays).items())
         if differing:
             raise CheckpointError(
@@ -137,21 +139,21 @@ class Checkpoints:
             variable.assign(arrays[key])
         return state
 
-    def restore_best(self, state: TrainingState, model: keras.Model) -> None:
-        """Put the weights that were best on validation into a model.
+    def restore_best(self, state: TrainingState, variables: Mapping[str, Any]) -> None:
+        """Put the checkpoint that was best on validation into a training's variables.
 
         Raises:
             CheckpointError: their checkpoint is damaged.
         """
         try:
-            self.restore(checkpoint_name(state.best_step or 0), model)
+            self.restore(checkpoint_name(state.best_step or 0), variables)
         except CheckpointError as error:
             raise CheckpointError(
                 f"{error}\nIt held the best weights, which --restore-best saves. Train anew."
             ) from error
 
     def load_classifier(self, name: str, architecture: Architecture, class_names: tuple[str, ...]) -> Classifier:
-        """The classifier of one checkpoint.
+        """The classifier of one checkpoint, of the averaged weights where the training averages.
 
         Args:
             name: "step-1000".
@@ -162,7 +164,12 @@ class Checkpoints:
             CheckpointError: no such checkpoint, or it is damaged.
         """
         _, arrays = self._read(name)
-        weights = {key.removeprefix(_MODEL): array for key, array in arrays.items() if key.startswith(_MODEL)}
+        weights = {
+            key.removeprefix(prefix): array
+            for prefix in (_MODEL, _AVERAGE)  # the second replaces what is in both
+            for key, array in arrays.items()
+            if key.startswith(prefix)
+        }
         return Classifier(architecture, class_names, weights)
 
     def _read(self, name: str) -> tuple[TrainingState, dict[str, NDArray[Any]]]:
@@ -205,15 +212,19 @@ def checkpoint_name(step: int) -> str:
     return f"step-{step}"
 
 
-def _variables(model: keras.Model, optimizer: Any) -> dict[str, Any]:
-    """All variables by a name that is the same in every process.
+def training_variables(model: keras.Model, optimizer: Any, averages: Mapping[str, Any]) -> dict[str, Any]:
+    """All variables of a training by a name that is the same in every process.
 
     Those of the optimizer go by their position: in their paths Keras counts the optimizers that the process has made.
+
+    Args:
+        model: what is trained.
+        optimizer: what trains it.
+        averages: the averages of the model's weights, by the paths of these; empty where there are none.
     """
     variables = {f"{_MODEL}{variable.path}": variable for variable in model.weights}
-    if optimizer is not None:
-        variables |= {f"optimizer/{i}": variable for i, variable in enumerate(optimizer.variables)}
-    return variables
+    variables |= {f"optimizer/{i}": variable for i, variable in enumerate(optimizer.variables)}
+    return variables | {f"{_AVERAGE}{path}": average for path, average in averages.items()}
 
 
 def _shapes(arrays: Mapping[str, Any]) -> dict[str, tuple[tuple[int, ...], str]]:

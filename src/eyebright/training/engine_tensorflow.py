@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -10,9 +12,14 @@ from numpy.typing import NDArray
 from eyebright.backend import keras, tf
 from eyebright.data.dataset import Dataset
 from eyebright.models.inference import compiled_logits
-from eyebright.randomness import Stream, random_words
 from eyebright.settings import Settings
-from eyebright.training.objective import cross_entropy, l2_penalty
+from eyebright.training.augmentation.apply import apply
+from eyebright.training.averaging import build_average
+from eyebright.training.checkpoint import training_variables
+from eyebright.training.gradient import BatchGradient
+from eyebright.training.objective import Objective, weight_matrices
+from eyebright.training.optimizers import shrink
+from eyebright.training.plan import Plan, Steps
 
 
 class StepRecords(NamedTuple):
@@ -38,23 +45,42 @@ class TensorFlowEngine:
     Args:
         model: uint8 [B, H, W, C] → logits [B, classes].
         optimizer: a Keras optimizer.
-        settings: `l2`, `label_smoothing` and `seed` are read.
+        settings: those of the objective, `averaging`, `accumulate` and `seed` are read.
         dataset: where the images come from.
+        plan: of the run, whose steps are trained.
+        objective: what a batch is measured by.
     """
 
-    def __init__(self, model: keras.Model, optimizer: Any, settings: Settings, dataset: Dataset) -> None:
+    def __init__(
+        self,
+        model: keras.Model,
+        optimizer: Any,
+        settings: Settings,
+        dataset: Dataset,
+        plan: Plan,
+        objective: Objective,
+    ) -> None:
         self.model = model
-        self.optimizer = optimizer
-        self._settings = settings
+        self._optimizer = optimizer
+        self._average = build_average(settings, model)
+        self._policy = plan.policy
+        self._gradient = BatchGradient(model, objective, settings.accumulate, settings.seed)
+        self._l1 = settings.l1
+        self._dataset = dataset
         with tf.device("CPU"):
             self._images = tf.convert_to_tensor(dataset.images)  # uint8 [N, H, W, C]
             self._labels = tf.convert_to_tensor(dataset.labels)  # int32 [N]
-        self._dropout_seeds = _dropout_seeds(model, settings.seed)
+        augmentation = {
+            name: tf.TensorSpec([None, *array.shape[1:]], array.dtype)
+            for name, array in plan.steps(np.arange(1)).augmentation.items()
+        }
         self._compiled_step = tf.function(
             self._step,
             input_signature=[
                 tf.TensorSpec([settings.batch_size, *dataset.image_shape], tf.uint8, "images"),
                 tf.TensorSpec([settings.batch_size], tf.int32, "labels"),
+                {name: tf.TensorSpec(spec.shape[1:], spec.dtype, name) for name, spec in augmentation.items()},
+                tf.TensorSpec([], tf.float32, "decay"),
                 tf.TensorSpec([], tf.int64, "step"),
             ],
             autograph=False,  # nothing in it depends on a tensor's value; to look for it takes a quarter of a second
@@ -66,34 +92,56 @@ class TensorFlowEngine:
                 tf.TensorSpec(self._labels.shape, tf.int32),
                 tf.TensorSpec([None, settings.batch_size], tf.int32),
                 tf.TensorSpec([None], tf.float32),
-                tf.TensorSpec([], tf.int64),
+                tf.TensorSpec([None], tf.float32),
+                augmentation,
+                tf.TensorSpec([None], tf.int64),
             ],
+            autograph=False,
         )
-        self._dataset = dataset
         self._logits = compiled_logits(model)
 
-    def train(self, rows: NDArray[np.int32], learning_rates: NDArray[np.float32], first_step: int) -> StepRecords:
-        """Train k steps.
+    @property
+    def variables(self) -> dict[str, Any]:
+        """All variables of the training by name, for its checkpoints."""
+        return training_variables(self.model, self._optimizer, self._average.variables if self._average else {})
 
-        Args:
-            rows: int32 [k, B], which images make each step.
-            learning_rates: float32 [k].
-            first_step: number of the first of these steps.
-        """
-        records = self._compiled_steps(self._images, self._labels, rows, learning_rates, first_step)
+    def train(self, steps: Steps) -> StepRecords:
+        """Train k steps."""
+        records = self._compiled_steps(
+            self._images,
+            self._labels,
+            steps.rows,
+            steps.learning_rates,
+            steps.decays,
+            steps.augmentation,
+            steps.numbers,
+        )
         return StepRecords(*(record.numpy() for record in records))
+
+    @contextlib.contextmanager
+    def final_weights(self) -> Iterator[None]:
+        """For as long as this lasts the model has the weights that are validated and saved: the average, if any."""
+        with self._average.in_place() if self._average else contextlib.nullcontext():
+            yield
 
     def logits(self, indices: NDArray[np.int64]) -> NDArray[np.floating]:
         """Logits [n, classes] of some images, as in inference."""
-        return self._logits(self._dataset.images, indices)
+        with self.final_weights():
+            return self._logits(self._dataset.images, indices)
 
     def labels(self, indices: NDArray[np.int64]) -> NDArray[np.int32]:
         """Labels int32 [n] of some images."""
         return self._dataset.labels[indices]
 
-    def example_images(self, indices: NDArray[np.int64]) -> NDArray[np.uint8]:
-        """Pixels uint8 [n, H, W, C] of some images."""
-        return self._dataset.images[indices]
+    def example_images(self, steps: Steps) -> NDArray[np.uint8]:
+        """Pixels uint8 [B, H, W, C] of the first of some steps, as the model sees them."""
+        augmentation = {name: tf.convert_to_tensor(array[0]) for name, array in steps.augmentation.items()}
+        rows = steps.rows[0]
+        images, _ = apply(
+            self._policy, tf.gather(self._images, rows), self._targets(tf.gather(self._labels, rows)), augmentation
+        )
+        pixels: NDArray[np.uint8] = images.numpy()
+        return pixels
 
     def graph(self) -> bytes:
         """One step as a serialised GraphDef, for TensorBoard: it shows nothing of what is within the compiled loop."""
@@ -101,50 +149,55 @@ class TensorFlowEngine:
         serialised: bytes = step.graph.as_graph_def().SerializeToString()
         return serialised
 
-    def _steps(self, images: Any, labels: Any, rows: Any, learning_rates: Any, first_step: Any) -> Any:
-        """The loop that is compiled: TensorFlow turns this `for` over a tensor into one of its own."""
+    def _steps(
+        self,
+        images: Any,
+        labels: Any,
+        rows: Any,
+        learning_rates: Any,
+        decays: Any,
+        augmentation: dict[str, Any],
+        numbers: Any,
+    ) -> Any:
+        """The loop that is compiled. Written out, as for TensorFlow to make one of a `for` takes it 0.3 s."""
         k = tf.shape(rows)[0]
         dtype = self.model.output.dtype
-        losses = tf.TensorArray(dtype, k)
-        accuracies = tf.TensorArray(tf.float32, k)
-        logits = tf.zeros([rows.shape[1], self.model.output.shape[1]], dtype)
-        for i in tf.range(k):
-            self.optimizer.learning_rate.assign(learning_rates[i])
+
+        def train_one(i: Any, losses: Any, accuracies: Any, _: Any) -> Any:
+            self._optimizer.learning_rate.assign(learning_rates[i])
             batch = rows[i]  # [B]
             loss, accuracy, logits = self._compiled_step(
-                tf.gather(images, batch), tf.gather(labels, batch), first_step + tf.cast(i, tf.int64)
+                tf.gather(images, batch),
+                tf.gather(labels, batch),
+                {name: parameter[i] for name, parameter in augmentation.items()},
+                decays[i],
+                numbers[i],
             )
-            losses = losses.write(i, loss)
-            accuracies = accuracies.write(i, accuracy)
+            return i + 1, losses.write(i, loss), accuracies.write(i, accuracy), logits
+
+        records = tf.TensorArray(dtype, k), tf.TensorArray(tf.float32, k)
+        logits = tf.zeros([rows.shape[1], self.model.output.shape[1]], dtype)
+        _, losses, accuracies, logits = tf.while_loop(lambda i, *_: i < k, train_one, (0, *records, logits))
         return losses.stack(), accuracies.stack(), logits
 
-    def _step(self, images: Any, labels: Any, step: Any) -> tuple[Any, Any, Any]:
+    def _step(
+        self, images: Any, labels: Any, augmentation: dict[str, Any], decay: Any, step: Any
+    ) -> tuple[Any, Any, Any]:
         """One step: the loss of a batch, its gradient, and the optimizer's change of the weights."""
-        for state, key in self._dropout_seeds:
-            state.assign(tf.stack([tf.constant(key, state.dtype), tf.cast(step, state.dtype)]))
-        with tf.GradientTape() as tape:
-            logits = self.model(images, training=True)  # [B, classes]
-            with tf.name_scope("loss"):  # a box in TensorBoard's picture of the graph
-                loss = cross_entropy(logits, labels, self._settings.label_smoothing)
-                if self._settings.l2:
-                    loss += l2_penalty(self.model, self._settings.l2)
-        variables = self.model.trainable_variables
-        with tf.name_scope("gradient"):
-            gradient = tape.gradient(loss, [variable.value for variable in variables])
+        with tf.name_scope("augmentation"):  # a box in TensorBoard's picture of the graph
+            images, targets = apply(self._policy, images, self._targets(labels), augmentation)
+        loss, logits, gradient = self._gradient(images, targets, step)
         with tf.name_scope("optimizer"):
-            self.optimizer.apply(gradient, variables)
+            self._optimizer.apply(gradient, self.model.trainable_variables)
+            if self._l1:
+                for weights in weight_matrices(self.model)[:1]:  # where none is trained there is none
+                    shrink(weights, self._l1 * self._optimizer.learning_rate)
+            if self._average:
+                self._average.update(decay)
         with tf.name_scope("accuracy"):
-            predicted = tf.argmax(logits, axis=1, output_type=tf.int32)
-            accuracy = tf.reduce_mean(tf.cast(predicted == labels, tf.float32))
+            right = tf.argmax(logits, axis=1) == tf.argmax(targets, axis=1)  # of a mixed image, its larger part
+            accuracy = tf.reduce_mean(tf.cast(right, tf.float32))
         return loss, accuracy, logits
 
-
-def _dropout_seeds(model: keras.Model, seed: int) -> list[tuple[Any, int]]:
-    """The state of each dropout layer, and the key that the run's seed gives it.
-
-    Keras counts that state up in each call and restores it from no file; it is set before each step instead, to
-    (key, step), so that a step's dropout depends on the seed and the step alone.
-    """
-    layers = [layer for layer in model.layers if isinstance(layer, keras.layers.Dropout)]
-    keys = random_words(seed, Stream.DROPOUT, 0, len(layers)) >> np.uint64(33)  # 31 bits fit any integer type
-    return [(layer.seed_generator.state, int(key)) for layer, key in zip(layers, keys, strict=True)]
+    def _targets(self, labels: Any) -> Any:
+        return keras.ops.one_hot(labels, self.model.output.shape[1], dtype=self.model.output.dtype)

@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
-from eyebright.backend import keras
 from eyebright.errors import TrainingError
 from eyebright.training.checkpoint import Checkpoints
 from eyebright.training.engine_tensorflow import StepRecords
+from eyebright.training.plan import Steps
 
 
-def check_losses(
-    records: StepRecords, steps: NDArray[np.int64], learning_rates: NDArray[np.float32], checkpoints: Checkpoints
-) -> None:
+def check_losses(records: StepRecords, steps: Steps, checkpoints: Checkpoints) -> None:
     """Stop a training whose loss became infinite or not a number.
 
     Args:
         records: of some steps.
-        steps: int64 [k], their numbers.
-        learning_rates: float32 [k].
+        steps: these steps.
         checkpoints: of the run, to name the last good one.
 
     Raises:
@@ -29,19 +29,25 @@ def check_losses(
     if bad.size:
         first = int(bad[0])
         raise TrainingError(
-            _message(f"the loss is {records.losses[first]}", int(steps[first]), learning_rates[first], checkpoints)
+            _message(
+                f"the loss is {records.losses[first]}",
+                int(steps.numbers[first]),
+                float(steps.learning_rates[first]),
+                checkpoints,
+            )
         )
 
 
-def check_weights(model: keras.Model, step: int, learning_rate: float, checkpoints: Checkpoints) -> None:
+def check_weights(variables: Mapping[str, Any], step: int, learning_rate: float, checkpoints: Checkpoints) -> None:
     """Stop before weights that are not finite are saved: the loss shows it only a step later.
 
     Raises:
         TrainingError: naming the step, the learning rate, and what to do.
     """
-    for variable in model.weights:
-        if not np.isfinite(variable.numpy()).all():
-            raise TrainingError(_message(f"{variable.path} is not finite", step, learning_rate, checkpoints))
+    for name, variable in variables.items():
+        if name.startswith("model/") and not np.isfinite(variable.numpy()).all():
+            weights = name.removeprefix("model/")
+            raise TrainingError(_message(f"{weights} is not finite", step, learning_rate, checkpoints))
 
 
 def check_logits(which: str, logits: NDArray[np.floating], step: int) -> None:

@@ -8,8 +8,6 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-import numpy as np
-from numpy.typing import NDArray
 from rich.console import Console
 
 from eyebright.backend import keras
@@ -17,6 +15,7 @@ from eyebright.errors import StorageError
 from eyebright.settings import Settings
 from eyebright.storage import write_file
 from eyebright.training.engine_tensorflow import StepRecords, TensorFlowEngine
+from eyebright.training.plan import Steps
 from eyebright.training.progress import TrainingProgress
 from eyebright.training.tensorboard import EXAMPLES, TensorBoardLog
 
@@ -63,20 +62,18 @@ class Monitor:
         self._progress.__exit__(kind, error, traceback)
         self._tensorboard.close()
 
-    def describe_run(self, engine: TensorFlowEngine, training: NDArray[np.int64]) -> None:
-        """Write down what is known before the first step: graph, some images, settings.
+    def describe_run(self, engine: TensorFlowEngine, first: Steps) -> None:
+        """Write down what is known before the first step: graph, some images as they are learnt from, settings.
 
         Args:
             engine: of the run.
-            training: int64 [n], indices of the training images.
+            first: the run's first step.
         """
-        self._tensorboard.describe_run(engine.graph(), engine.example_images(training[:EXAMPLES]), self._settings)
+        self._tensorboard.describe_run(engine.graph(), engine.example_images(first)[:EXAMPLES], self._settings)
 
-    def record_steps(
-        self, steps: NDArray[np.int64], records: StepRecords, learning_rate: float, seconds: float
-    ) -> None:
+    def record_steps(self, steps: Steps, records: StepRecords, seconds: float) -> None:
         """Show some steps; write down the last of them where it is one of the `log_steps`."""
-        step, loss, accuracy = int(steps[-1]), float(records.losses[-1]), float(records.accuracies[-1])
+        step, loss, accuracy = int(steps.numbers[-1]), float(records.losses[-1]), float(records.accuracies[-1])
         images_per_second = len(steps) * self._settings.batch_size / seconds
         self._progress.advance(step + 1, loss, accuracy, images_per_second)
         if step % self._settings.log_steps:
@@ -87,7 +84,7 @@ class Monitor:
             {
                 "loss": loss,
                 "train_accuracy": accuracy,
-                "learning_rate": learning_rate,
+                "learning_rate": float(steps.learning_rates[-1]),
                 "images_per_second": images_per_second,
             },
         )

@@ -4,9 +4,24 @@ from __future__ import annotations
 
 from typing import Any
 
-from eyebright.backend import keras
+from eyebright.backend import keras, tf
 from eyebright.settings import Settings
+from eyebright.training.muon import Muon
 from eyebright.training.objective import weight_matrices
+
+
+def shrink(weights: Any, threshold: Any) -> None:
+    """Move each weight towards zero by a threshold, and those that are smaller to zero (soft threshold).
+
+    After a gradient step this is L1 regularisation done exactly (Beck and Teboulle, "A fast iterative
+    shrinkage-thresholding algorithm", 2009).
+
+    Args:
+        weights: a variable.
+        threshold: scalar, at least 0.
+    """
+    value = tf.convert_to_tensor(weights.value)
+    weights.assign(tf.sign(value) * tf.nn.relu(tf.abs(value) - tf.cast(threshold, value.dtype)))
 
 
 def build_optimizer(settings: Settings, model: keras.Model) -> Any:
@@ -26,9 +41,12 @@ def build_optimizer(settings: Settings, model: keras.Model) -> Any:
         name, arguments["momentum"], arguments["nesterov"] = "sgd", settings.momentum, True
     if name == "adamw":  # Keras's AdamW has a decay of its own unless it is given one
         arguments["weight_decay"] = settings.weight_decay
-    if name == "muon":  # all but matrices it leaves to Adam, which has yet another decay
-        arguments["adam_weight_decay"] = arguments["weight_decay"]
-    classes = {key.lower(): value for key, value in vars(keras.optimizers).items()}
+    if name == "muon":
+        arguments["last_layer"] = model.get_layer("logits").kernel.path
+        arguments["momentum"] = settings.momentum
+        arguments["batch_size"] = settings.batch_size
+        arguments["product_dtype"] = "bfloat16" if settings.precision == "bfloat16" else "float32"
+    classes = {key.lower(): value for key, value in vars(keras.optimizers).items()} | {"muon": Muon}
     optimizer = classes[name](**arguments)
     if settings.weight_decay:
         decayed = {id(weights) for weights in weight_matrices(model)}

@@ -45,10 +45,10 @@ class Pace:
         self._began = time.perf_counter()
         return np.arange(done, end)
 
-    def finish(self, steps: NDArray[np.int64]) -> float:
-        """Say that the call is over. Returns its seconds; from them follows the length of the next."""
+    def finish(self, steps: int) -> float:
+        """Say that a call of so many steps is over. Returns its seconds; from them follows the length of the next."""
         seconds = time.perf_counter() - self._began
-        fitting = int(_SECONDS_OF_A_CALL * len(steps) / seconds)
+        fitting = int(_SECONDS_OF_A_CALL * steps / seconds)
         self._length = max(1, min(fitting, 2 * self._length))
         return seconds
 

@@ -30,8 +30,7 @@ def resolve_precision(precision: Precision, architecture: Architecture) -> tuple
     if architecture.model == "softmax":
         return "float32", "one small matrix product"
     height, width, channels = architecture.image_shape
-    weights = height * width * channels * architecture.hidden_units
-    if weights < _BFLOAT16_PAYS_FROM:
+    if architecture.model == "fc" and height * width * channels * architecture.hidden_units < _BFLOAT16_PAYS_FROM:
         return "float32", "faster for so small a network"
     found = sorted(_processor_flags() & _BFLOAT16_FLAGS)
     if not found:

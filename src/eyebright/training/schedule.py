@@ -9,6 +9,8 @@ from eyebright.settings import Settings
 from eyebright.training.batches import steps_per_epoch
 
 _ONE_CYCLE_RISE = 0.3  # of the run; the rest is the way down
+_TRIANGULAR_PEAK = 0.23  # of the run
+_TRIANGULAR_ENDS = (0.2, 0.07)  # of the peak's rate
 _STEP_DROPS = (0.5, 0.75)  # of the run; at each the rate falls to a tenth
 
 
@@ -27,6 +29,9 @@ def learning_rates(settings: Settings, steps: NDArray[np.int64], total_steps: in
     - one-cycle: a straight rise from 0 over 30% of the run, then half a cosine down to 0 (after Smith and Topin,
       "Super-convergence", 2018).
     - step: a tenth after half of the run, a hundredth after three quarters (He et al., "Deep residual learning", 2016).
+    - linear: a straight fall from the peak to 0.
+    - triangular: a straight rise from a fifth of the peak over 23% of the run, then a straight fall to 7% of it
+      (Jordan, "94% on CIFAR-10 in 3.29 seconds on a single GPU", 2024).
 
     A warm-up multiplies whichever it is by a straight line from 0 to 1 over its steps.
 
@@ -51,6 +56,11 @@ def learning_rates(settings: Settings, steps: NDArray[np.int64], total_steps: in
             factor = np.where(progress < _ONE_CYCLE_RISE, np.minimum(rise, 1.0), fall)
         case "step":
             factor = 0.1 ** np.searchsorted(_STEP_DROPS, progress, side="right")
+        case "linear":
+            factor = 1.0 - progress
+        case "triangular":
+            first, last = _TRIANGULAR_ENDS
+            factor = np.interp(progress, (0.0, _TRIANGULAR_PEAK, 1.0), (first, 1.0, last))
     if settings.warmup_steps:
         factor = factor * np.minimum((steps + 1) / settings.warmup_steps, 1.0)
     return (settings.learning_rate * factor).astype(np.float32)

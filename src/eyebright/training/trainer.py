@@ -12,29 +12,30 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.console import Console
 
-from eyebright.backend import available_threads, set_threads
+from eyebright.backend import available_threads, keras, set_threads
 from eyebright.classifier import Classifier, model_weights
 from eyebright.data.dataset import Dataset
 from eyebright.data.split import Split, split_dataset
-from eyebright.errors import SettingsError, TrainingInterrupted
+from eyebright.errors import TrainingInterrupted
 from eyebright.metrics.scores import accuracy_score, log_loss
-from eyebright.models import Architecture, build_model
+from eyebright.models import measure
+from eyebright.models.folding import fold
 from eyebright.run_directory import DataRecord, RunDirectory, check_free
 from eyebright.settings import Settings
+from eyebright.sources import as_text
 from eyebright.suggestions import command
-from eyebright.training.batches import batch_positions
 from eyebright.training.checkpoint import Checkpoints, TrainingState
+from eyebright.training.distillation import load_teacher, run_teacher
 from eyebright.training.engine_tensorflow import TensorFlowEngine
 from eyebright.training.extension import extended_settings
 from eyebright.training.health import check_logits, check_losses, check_weights
 from eyebright.training.interrupts import Interrupts
 from eyebright.training.monitor import Monitor
-from eyebright.training.optimizers import build_optimizer
 from eyebright.training.pace import Pace
-from eyebright.training.precision import resolve_precision
+from eyebright.training.plan import Plan
+from eyebright.training.preparation import architecture_of, build, build_engine, settle
 from eyebright.training.progress import say
 from eyebright.training.results import finish_run
-from eyebright.training.schedule import learning_rates, run_length
 
 
 @dataclass(frozen=True)
@@ -89,20 +90,15 @@ def train(
     run_dir = Path(run_dir)
     check_free(run_dir)
     split = split_dataset(dataset, **settings.split)
-    if settings.batch_size > len(split.train):
-        raise SettingsError(
-            f"--batch-size {settings.batch_size}: larger than the training set ({len(split.train):,} images)."
-        )
-    precision, reason = resolve_precision(settings.precision, _architecture(settings, dataset))
-    threads = settings.threads or available_threads()
-    set_threads(threads)  # what cannot be had any more is refused before there is a directory
-    settings = settings.model_copy(update={"precision": precision, "threads": threads})
+    settings, reason = settle(settings, dataset, split.train)  # what cannot be is refused before there is a directory
+    load_teacher(settings, dataset)
+    model = build(settings, dataset)
     run = RunDirectory.create(run_dir, settings, DataRecord.of(dataset, split))
     for key, value in settings.to_dict().items():
-        say(console, f"{key} = {value}")
-    say(console, f"Precision {precision}: {reason}")
+        say(console, f"{key} = {as_text(value)}")
+    say(console, f"Precision {settings.precision}: {reason}")
     with run.locked():
-        return _train(run, dataset, split, console, started)
+        return _train(run, model, dataset, split, console, started)
 
 
 def resume(
@@ -142,30 +138,33 @@ def resume(
             return Run(run.path, run.results)
         if settings != run.settings:
             run.extend(settings)
-        return _train(run, dataset, split, console, started)
+        return _train(run, build(settings, dataset), dataset, split, console, started)
 
 
-def _train(run: RunDirectory, dataset: Dataset, split: Split, console: Console | None, started: float) -> Run:
+def _train(
+    run: RunDirectory, model: keras.Model, dataset: Dataset, split: Split, console: Console | None, started: float
+) -> Run:
     """Train from wherever the run's checkpoints are to its end, evaluate, and save the classifier. Hold the lock."""
-    settings, architecture = run.settings, _architecture(run.settings, dataset)
+    settings = run.settings
     with Interrupts() as interrupts:
-        model = build_model(architecture, settings.precision, settings.seed)
-        model.get_layer("standardize").measure(dataset.images, split.train)
-        optimizer = build_optimizer(settings, model)
         checkpoints = Checkpoints(run.path / "checkpoints", settings.keep_checkpoints)
-        state, notes = checkpoints.restore_newest(model, optimizer)
+        if not checkpoints.steps():  # later they hold what was measured; the average begins with it
+            measure(model, dataset.images, split.train)
+        plan, engine = build_engine(model, settings, dataset, split.train, run_teacher(run, dataset))
+        state, notes = checkpoints.restore_newest(engine.variables)
         for note in notes:
             say(console, note)
         if state.step:
             say(console, f"Going on from step {state.step}")
         started -= state.train_seconds  # the total is of all processes that worked on the run, as training's is
-        engine = TensorFlowEngine(model, optimizer, settings, dataset)
-        total_steps = run_length(settings, len(split.train))
-        with Monitor(run.path, settings, total_steps, state.step, console) as monitor:
-            _train_steps(run, split, engine, checkpoints, state, monitor, interrupts)
+        with Monitor(run.path, settings, plan.total_steps, state.step, console) as monitor:
+            _train_steps(run, split, plan, engine, checkpoints, state, monitor, interrupts)
             if settings.restore_best and state.best_step is not None:
-                checkpoints.restore_best(state, model)
-            classifier = Classifier(architecture, dataset.class_names, model_weights(model))
+                checkpoints.restore_best(state, engine.variables)
+            with engine.final_weights():
+                weights = model_weights(model)
+            architecture, weights = fold(architecture_of(settings, dataset), weights)
+            classifier = Classifier(architecture, dataset.class_names, weights, tta=settings.tta)
             results = finish_run(run, classifier, dataset, split, state, started)
             monitor.record_results(state.step, results)
     return Run(run.path, results)
@@ -174,6 +173,7 @@ def _train(run: RunDirectory, dataset: Dataset, split: Split, console: Console |
 def _train_steps(
     run: RunDirectory,
     split: Split,
+    plan: Plan,
     engine: TensorFlowEngine,
     checkpoints: Checkpoints,
     state: TrainingState,
@@ -181,31 +181,28 @@ def _train_steps(
     interrupts: Interrupts,
 ) -> None:
     """The training loop. Some steps make one compiled call; what happens between two calls stands here."""
-    settings, training, images = run.settings, split.train.astype(np.int32), len(split.train)
-    total_steps = run_length(settings, images)
-    pace = Pace(settings, images, total_steps)
+    settings = run.settings
+    pace = Pace(settings, len(split.train), plan.total_steps)
     clock = time.perf_counter() - state.train_seconds
     if state.step == 0:
-        monitor.describe_run(engine, split.train)
+        monitor.describe_run(engine, plan.steps(np.arange(1)))
     monitor.record_weights(state.step, engine.model)  # when resumed, for the second time: the first one is purged
-    while state.step < total_steps and not state.stopped_early:
-        steps = pace.next_steps(state.step)  # [k]
-        rates = learning_rates(settings, steps, total_steps)  # [k]
-        batches = training[batch_positions(settings.seed, steps, images, settings.batch_size)]  # [k, B]
-        records = engine.train(batches, rates, state.step)
-        check_losses(records, steps, rates, checkpoints)
+    while state.step < plan.total_steps and not state.stopped_early:
+        steps = plan.steps(pace.next_steps(state.step))
+        records = engine.train(steps)
+        check_losses(records, steps, checkpoints)
         state.step += len(steps)
-        monitor.record_steps(steps, records, float(rates[-1]), pace.finish(steps))
+        monitor.record_steps(steps, records, pace.finish(len(steps)))
         if pace.is_epoch_end(state.step) and len(split.validation):
             _validate(engine, split.validation, settings, state, monitor)
         state.train_seconds = time.perf_counter() - clock
         signal = interrupts.received  # read once: it can arrive at any moment
         stopping = state.stopped_early or signal is not None
         if pace.is_checkpoint(state.step) or stopping or (settings.restore_best and state.best_step == state.step):
-            check_weights(engine.model, state.step, float(rates[-1]), checkpoints)
-            checkpoints.save(state, engine.model, engine.optimizer)
+            check_weights(engine.variables, state.step, float(steps.learning_rates[-1]), checkpoints)
+            checkpoints.save(state, engine.variables)
             monitor.record_weights(state.step, engine.model)
-        if signal is not None and state.step < total_steps:
+        if signal is not None and state.step < plan.total_steps:
             raise TrainingInterrupted(
                 f"Stopped at step {state.step}; everything is saved. Go on with: "
                 f"{command('train', '--resume', run.path)}",
@@ -228,7 +225,3 @@ def _validate(
     else:
         state.epochs_without_gain += 1
     state.stopped_early = settings.patience is not None and state.epochs_without_gain >= settings.patience
-
-
-def _architecture(settings: Settings, dataset: Dataset) -> Architecture:
-    return Architecture.of(settings, dataset.image_shape, len(dataset.class_names))

@@ -1,0 +1,65 @@
+"""What comes before a run's first step: its settings settled on the data, its model, and what trains it."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from eyebright.backend import available_threads, keras, set_threads
+from eyebright.data.dataset import Dataset
+from eyebright.errors import SettingsError
+from eyebright.models import Architecture, build_model, freeze
+from eyebright.settings import Settings
+from eyebright.training.distillation import Teacher
+from eyebright.training.engine_tensorflow import TensorFlowEngine
+from eyebright.training.objective import Objective
+from eyebright.training.optimizers import build_optimizer
+from eyebright.training.plan import Plan
+from eyebright.training.precision import resolve_precision
+
+
+def settle(settings: Settings, dataset: Dataset, training: NDArray[np.int64]) -> tuple[Settings, str]:
+    """Check settings against the data, settle what they leave open, and set the threads of this process.
+
+    Args:
+        settings: as they were given.
+        dataset: what to learn from.
+        training: int64 [n], which of its images are for training.
+
+    Returns:
+        The settings with a precision and a number of threads, and the reason for that precision in words.
+
+    Raises:
+        SettingsError: a batch that is larger than the training set, or an augmentation that the images don't allow.
+    """
+    if settings.batch_size > len(training):
+        raise SettingsError(
+            f"--batch-size {settings.batch_size}: larger than the training set ({len(training):,} images)."
+        )
+    settings.policy(dataset.image_shape)
+    precision, reason = resolve_precision(settings.precision, architecture_of(settings, dataset))
+    threads = settings.threads or available_threads()
+    set_threads(threads)
+    return settings.model_copy(update={"precision": precision, "threads": threads}), reason
+
+
+def architecture_of(settings: Settings, dataset: Dataset) -> Architecture:
+    """The shape of the model that these settings mean for this data set."""
+    return Architecture.of(settings, dataset.image_shape, len(dataset.class_names))
+
+
+def build(settings: Settings, dataset: Dataset) -> keras.Model:
+    """The model of a run, its layers frozen as the settings say; it has yet to `measure` the training images."""
+    model = build_model(architecture_of(settings, dataset), settings.precision, settings.seed)
+    freeze(model, settings.freeze)
+    return model
+
+
+def build_engine(
+    model: keras.Model, settings: Settings, dataset: Dataset, training: NDArray[np.int64], teacher: Teacher | None
+) -> tuple[Plan, TensorFlowEngine]:
+    """The plan of a run's steps, and what trains them."""
+    optimizer = build_optimizer(settings, model)
+    objective = Objective(settings, dataset.labels[training], len(dataset.class_names), teacher)
+    plan = Plan(settings, training, dataset.image_shape)
+    return plan, TensorFlowEngine(model, optimizer, settings, dataset, plan, objective)
