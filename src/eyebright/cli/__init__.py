@@ -12,8 +12,10 @@ import typer
 
 from eyebright.cli.datasets import datasets
 from eyebright.cli.evaluate import evaluate
+from eyebright.cli.find_lr import find_lr
 from eyebright.cli.plot import plot
 from eyebright.cli.predict import predict
+from eyebright.cli.show_batch import show_batch
 from eyebright.cli.tensorboard import tensorboard
 from eyebright.cli.train import train
 from eyebright.errors import EyebrightError
@@ -27,7 +29,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     epilog="Begin with: eyebright train",
 )
-for command in (train, evaluate, predict, plot, tensorboard, datasets):
+for command in (train, find_lr, evaluate, predict, plot, show_batch, tensorboard, datasets):
     app.command()(command)
 
 
