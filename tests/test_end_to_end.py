@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from eyebright import Classifier, evaluate, load_dataset, preset_settings, resume, train
+from eyebright import Classifier, Dataset, evaluate, load_dataset, preset_settings, resume, train
 from eyebright.prediction import predict_files
+from eyebright.presets import preset_names, resolve_settings
 
 
 def eyebright(*arguments, cwd):
@@ -47,6 +48,26 @@ def test_the_two_commands_of_a_beginner_and_those_that_are_proposed_next(tmp_pat
     assert "on 144 images (digits, validation images)" in in_a_shell(evaluate_command, cwd=tmp_path)
     with Image.open(tmp_path / picture) as chart:
         assert chart.format == "PNG"
+
+
+@pytest.mark.parametrize(("shape", "classes"), [((8, 8, 1), 10), ((28, 28, 1), 10), ((32, 32, 3), 100)], ids=str)
+@pytest.mark.parametrize(
+    ("model", "preset"), [(model, preset) for model, presets in preset_names().items() for preset in presets]
+)
+def test_every_preset_trains_unchanged_on_images_of_every_kind(model, preset, shape, classes, tmp_path):
+    """Digits, and what is shaped as MNIST and CIFAR-100 are; but for its length, which is two steps."""
+    random = np.random.default_rng(0)
+    images, labels = random.integers(0, 256, (300, *shape), np.uint8), np.arange(300, dtype=np.int32) % classes
+    dataset = Dataset(images, labels, tuple(map(str, range(classes))), "random")
+    resolved = resolve_settings({"preset": preset, "model": model, "max_steps": 2})
+    settings, _ = resolved.fitted(210, shape)
+    run = train(settings, dataset, tmp_path / "run")
+    assert run.results["steps"] == 2
+    classifier = run.classifier
+    assert classifier.tta == ("none" if shape[2] == 1 else settings.tta)
+    probabilities = classifier.predict(images[:3])
+    assert probabilities.shape == (3, classes)
+    assert probabilities.sum(axis=1) == pytest.approx(np.ones(3), abs=1e-5)
 
 
 @pytest.fixture(scope="module")
