@@ -18,7 +18,7 @@ DATA ?=
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help venv train test lint format bench lock clean rebuild
+.PHONY: help venv train test lint format bench pictures lock clean rebuild
 
 help:  ## Say what each target does
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "%-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -57,12 +57,17 @@ format: venv  ## Format the code and mend what the linter can mend
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: venv  ## Run the benchmarks behind the README's figures: make bench DATA=path/to/cifar-10-batches-bin (an hour)
+# Not in it: the presets `best` (hours a seed) and a student with its teacher; see benchmarks/README.md.
+bench: venv  ## Run the benchmarks behind the README's figures: make bench DATA=path/to/cifar-10-batches-bin (half a day)
 	@test -n "$(DATA)" || { echo "make: the benchmarks need CIFAR-10: make bench DATA=path/to/cifar-10-batches-bin" >&2; exit 2; }
 	$(BIN)/python benchmarks/startup.py
 	$(BIN)/python benchmarks/tutorial.py --data "$(DATA)" $(ARGS)
-	$(BIN)/python benchmarks/accuracy.py --data "$(DATA)" tutorial-softmax tutorial-fc default-softmax default-fc $(ARGS)
+	$(BIN)/python benchmarks/convnet.py --data "$(DATA)" $(ARGS)
+	$(BIN)/python benchmarks/data_work.py --data "$(DATA)" $(ARGS)
 	$(BIN)/python benchmarks/kills.py --data "$(DATA)" $(ARGS)
+	$(BIN)/python benchmarks/ladder.py --data "$(DATA)" $(ARGS)
+	$(BIN)/python benchmarks/accuracy.py --data "$(DATA)" tutorial-softmax default-softmax tutorial-fc fast-fc default-fc fast-cnn default-cnn $(ARGS)
+	$(BIN)/python benchmarks/accuracy.py $(ARGS)
 
 lock:  ## Write requirements.lock anew from pyproject.toml (needs uv; newest versions: make lock ARGS=--upgrade)
 	@test -n "$(UV)" || { echo "make: make lock needs uv: pip install uv" >&2; exit 2; }

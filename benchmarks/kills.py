@@ -1,6 +1,6 @@
 """SIGKILLs at random moments and in the midst of checkpoint writes, each followed by `eyebright train --resume`.
 
-    python benchmarks/kills.py [--data PATH/cifar-10-batches-bin] [--kills 30] [--write]
+    python benchmarks/kills.py [--data PATH/cifar-10-batches-bin] [--runs tutorial fc cnn] [--kills N] [--write]
 
 Every run that was killed must come to the `weights_sha256` of the run that was left alone. Every second kill is aimed
 at a checkpoint: it waits for one after a random one to begin to be written. What a kill hit is read off what it left:
@@ -25,17 +25,47 @@ from typing import NamedTuple
 
 from machine import describe_machine
 from processes import run_measured
+from report import publish, table, verdict
 
-HERE = Path(__file__).resolve().parent
+
+class Scenario(NamedTuple):
+    """A kind of run.
+
+    Attributes:
+        about: what it is, in words.
+        kills: how many it has to stand.
+        flags: of its training.
+    """
+
+    about: str
+    kills: int
+    flags: tuple[str, ...]
+
+
 SCENARIOS = {
-    "the tutorial's network, plain SGD": [
-        *("--preset", "tutorial", "--max-steps", "400", "--checkpoint-steps", "20"),
-    ],
-    "dropout, batch normalisation, AdamW, one-cycle, clipped gradients": [
-        *("--layers", "2", "--hidden-units", "512", "--dropout", "0.2", "--batch-norm", "--optimizer", "adamw"),
-        *("--weight-decay", "0.05", "--schedule", "one-cycle", "--clip-norm", "1", "--batch-size", "200"),
-        *("--max-steps", "200", "--checkpoint-steps", "10"),
-    ],
+    "tutorial": Scenario(
+        "the tutorial's network, plain SGD",
+        30,
+        ("--preset", "tutorial", "--max-steps", "400", "--checkpoint-steps", "20"),
+    ),
+    "fc": Scenario(
+        "dropout, batch normalisation, AdamW, one-cycle, clipped gradients",
+        30,
+        (
+            *("--layers", "2", "--hidden-units", "512", "--dropout", "0.2", "--batch-norm", "--optimizer", "adamw"),
+            *("--weight-decay", "0.05", "--schedule", "one-cycle", "--clip-norm", "1", "--batch-size", "200"),
+            *("--max-steps", "200", "--checkpoint-steps", "10"),
+        ),
+    ),
+    "cnn": Scenario(
+        "convolutions, Muon, EMA of the weights, dropout; flips, shifts, cutout, MixUp and CutMix",
+        10,
+        (
+            *("--model", "cnn", "--channels", "16,32,32", "--augment", "strong", "--averaging", "ema"),
+            *("--averaging-decay", "0.99", "--dropout", "0.1", "--optimizer", "muon", "--batch-size", "100"),
+            *("--max-steps", "120", "--checkpoint-steps", "10"),
+        ),
+    ),
 }
 IN_WRITING, EARLY, IN_TRAINING = "in a checkpoint's writing", "before the first checkpoint", "in training"
 
@@ -57,55 +87,46 @@ class Undisturbed(NamedTuple):
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", default="digits", help="what to train on; CIFAR-10 for figures to keep")
-    parser.add_argument("--kills", type=int, default=30, help="of each scenario")
+    parser.add_argument("--runs", nargs="+", choices=list(SCENARIOS), default=list(SCENARIOS), help="kinds of run")
+    parser.add_argument("--kills", type=int, help="of each kind; as many as it has to stand if not given")
     parser.add_argument("--seed", type=int, default=0, help="of the moments")
     parser.add_argument("--write", action="store_true", help="append the section to benchmarks/RESULTS.md")
     arguments = parser.parse_args()
-    if arguments.kills < 1:
+    if arguments.kills is not None and arguments.kills < 1:
         parser.error("--kills is at least 1")
     data = str(Path(arguments.data).resolve()) if Path(arguments.data).exists() else arguments.data
     chance = random.Random(arguments.seed)
     rows, all_same = [], True
-    for name, flags in SCENARIOS.items():
+    for about, kills, flags in (SCENARIOS[name] for name in arguments.runs):
         undisturbed = leave_alone(data, flags)
-        outcomes = [kill_and_resume(data, flags, undisturbed, number, chance) for number in range(arguments.kills)]
-        row, same = summarise(name, outcomes, undisturbed.weights_sha256)
+        numbers = range(arguments.kills or kills)
+        outcomes = [kill_and_resume(data, flags, undisturbed, number, chance) for number in numbers]
+        row, same = summarise(about, outcomes, undisturbed.weights_sha256)
         rows.append(row)
         all_same = all_same and same
-    about = (
-        "Each kill is of a new run and is followed by `--resume`; every second one is aimed at a checkpoint's writing."
+    paragraph = (
+        f"{describe_machine({})}. Data: {Path(data).name}. Each kill is of a new run and is followed by `--resume`; "
+        "every second one is aimed at a checkpoint's writing."
     )
-    section = "\n".join(
-        [
-            "## Killed and resumed",
-            "",
-            f"{describe_machine({})}. Data: {Path(data).name}. {about}",
-            "",
-            f"| run | SIGKILLs | {IN_WRITING} | {EARLY} | {IN_TRAINING} | same weights to the bit | |",
-            "| --- | --- | --- | --- | --- | --- | --- |",
-            *rows,
-        ]
-    )
-    print(section)
-    if arguments.write:
-        with (HERE / "RESULTS.md").open("a", encoding="utf-8") as results:
-            results.write(f"\n{section}\n")
+    heads = ["run", "SIGKILLs", IN_WRITING, EARLY, IN_TRAINING, "same weights to the bit", ""]
+    publish("\n".join(["## Killed and resumed", "", paragraph, "", *table(heads, rows)]), write=arguments.write)
     sys.exit(0 if all_same else 1)
 
 
-def summarise(name: str, outcomes: list[tuple[str, str]], expected: str) -> tuple[str, bool]:
+def summarise(about: str, outcomes: list[tuple[str, str]], expected: str) -> tuple[list[str], bool]:
     """A row of the table, and whether all weights are those that were expected."""
     hit = Counter(where for where, _ in outcomes)
     same = sum(sha == expected for _, sha in outcomes)
-    cells = [name, len(outcomes), hit[IN_WRITING], hit[EARLY], hit[IN_TRAINING], f"{same} of {len(outcomes)}"]
-    return f"| {' | '.join(map(str, cells))} | {'PASS' if same == len(outcomes) else 'FAIL'} |", same == len(outcomes)
+    counts = [len(outcomes), hit[IN_WRITING], hit[EARLY], hit[IN_TRAINING]]
+    all_same = same == len(outcomes)
+    return [about, *map(str, counts), f"{same} of {len(outcomes)}", verdict(all_same)], all_same
 
 
 def command(*arguments: str) -> list[str]:
     return [sys.executable, "-m", "eyebright", "train", *arguments, "--json"]
 
 
-def leave_alone(data: str, flags: list[str]) -> Undisturbed:
+def leave_alone(data: str, flags: tuple[str, ...]) -> Undisturbed:
     with tempfile.TemporaryDirectory() as directory:
         measured = run_measured(command(data, *flags, "--run-dir", "run"), directory)
         appeared = (Path(directory) / "run" / "settings.toml").stat().st_mtime
@@ -116,7 +137,7 @@ def leave_alone(data: str, flags: list[str]) -> Undisturbed:
 
 
 def kill_and_resume(
-    data: str, flags: list[str], undisturbed: Undisturbed, number: int, chance: random.Random
+    data: str, flags: tuple[str, ...], undisturbed: Undisturbed, number: int, chance: random.Random
 ) -> tuple[str, str]:
     """Kill a new run and go on with it: what the kill hit, and the SHA-256 of the weights in the end."""
     with tempfile.TemporaryDirectory() as directory:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import os
 import platform
+import subprocess
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -17,21 +18,42 @@ def bfloat16_flags() -> list[str]:
     return [flag for flag in BFLOAT16_FLAGS if flag in flags]
 
 
+def processor() -> str:
+    """The processor by name, and which bfloat16 instructions it says it has."""
+    info = _cpuinfo()
+    parts = [
+        info.get("model name", platform.processor() or platform.machine()),
+        f"family {info['cpu family']} model {info['model']}" if "cpu family" in info else platform.machine(),
+        " ".join(bfloat16_flags()) or "no bfloat16 instructions",
+    ]
+    return ", ".join(parts)
+
+
+def commit() -> str:
+    """The commit that is checked out, with "+" where the package is not as it was committed; "" outside git."""
+    git = ["git", "-C", str(Path(__file__).resolve().parent.parent)]
+    try:
+        head = subprocess.run([*git, "rev-parse", "--short", "HEAD"], check=True, capture_output=True, text=True)
+        changed = subprocess.run(
+            [*git, "status", "--porcelain", "--", "src"], check=True, capture_output=True, text=True
+        )
+    except (OSError, subprocess.CalledProcessError):
+        return ""
+    return head.stdout.strip() + ("+" if changed.stdout else "")
+
+
 def describe_machine(versions: dict[str, str]) -> str:
     """The machine in one Markdown paragraph.
 
     Args:
         versions: further ones, by name, of what another environment runs.
     """
-    info = _cpuinfo()
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     names = ("NumPy", "tensorflow-cpu", "TensorFlow", "Keras")
     found = {name: installed for name in names if (installed := _version(name))} | versions
     parts = [
         f"{datetime.datetime.now(datetime.UTC):%Y-%m-%d}",
-        info.get("model name", platform.processor() or platform.machine()),
-        f"family {info['cpu family']} model {info['model']}" if "cpu family" in info else platform.machine(),
-        " ".join(bfloat16_flags()) or "no bfloat16 instructions",
+        processor(),
         f"{cores} processors, {_threads_a_core()} thread(s) a core as the system sees it",
         platform.system(),
         f"Python {platform.python_version()}",

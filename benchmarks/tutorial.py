@@ -13,20 +13,18 @@ import json
 import math
 import os
 import signal
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
-from statistics import median
 from typing import NamedTuple
 
+from environments import peer_python
 from machine import bfloat16_flags, describe_machine
 from peers.task import STEP_FLOPS
 from processes import run_measured
+from report import Check, check_table, publish, spread, table
 
-HERE = Path(__file__).resolve().parent
-PEERS = HERE / "peers"
-TORCH_ENVIRONMENT = HERE.parent / ".benchmark-venv"
+PEERS = Path(__file__).resolve().parent / "peers"
 STEPS = 2000
 
 OURS = "Eyebright"
@@ -48,18 +46,6 @@ class Result(NamedTuple):
     torch: str
 
 
-class Check(NamedTuple):
-    """A promise: the median of a figure is at most `limit`."""
-
-    promise: str
-    values: list[float]
-    limit: float
-
-    @property
-    def kept(self) -> bool:
-        return median(self.values) <= self.limit  # false for nan: what was not measured is not kept
-
-
 Rounds = dict[str, list[Result]]  # by contender
 
 
@@ -76,11 +62,7 @@ def main() -> None:
             rounds[name].append(result)
             print(f"round {number + 1}: {name}: {result.train_seconds:.2f} s", file=sys.stderr, flush=True)
     checks = promises(rounds)
-    section = markdown(rounds, checks, arguments.steps, load_before)
-    print(section)
-    if arguments.write:
-        with (HERE / "RESULTS.md").open("a", encoding="utf-8") as results:
-            results.write(f"\n{section}\n")
+    publish(markdown(rounds, checks, arguments.steps, load_before), write=arguments.write)
     sys.exit(0 if all(check.kept for check in checks) else 1)
 
 
@@ -118,7 +100,7 @@ def contenders(data: Path, steps: int) -> dict[str, list[str]]:
         KERAS: peer("keras_fit.py", str(data)),
         "Keras `fit`, 125 steps a call": peer("keras_fit.py", str(data), "--steps-per-execution", "125"),
         "batches fed from Python": peer("python_loop.py", str(data)),
-        "PyTorch": peer("torch_loop.py", str(data), python=str(build_torch_environment())),
+        "PyTorch": peer("torch_loop.py", str(data), python=peer_python("torch")),
         FLOOR_FLOAT32: peer("floor.py", "--precision", "float32"),
     }
     if bfloat16_flags():  # elsewhere bfloat16 is emulated and no floor
@@ -140,19 +122,6 @@ def run(command: list[str], seed: int) -> Result:
         figures.get("precision", ""),
         figures.get("torch", ""),
     )
-
-
-def build_torch_environment() -> Path:
-    """PyTorch's interpreter, in an environment that only this benchmark uses; built on first use."""
-    requirements = PEERS / "requirements-torch.txt"
-    python, stamp = TORCH_ENVIRONMENT / "bin" / "python", TORCH_ENVIRONMENT / ".built-from"
-    if not stamp.exists() or stamp.read_text(encoding="utf-8") != requirements.read_text(encoding="utf-8"):
-        print(f"building {TORCH_ENVIRONMENT.name} with {requirements.name}", file=sys.stderr, flush=True)
-        subprocess.run([sys.executable, "-m", "venv", "--clear", str(TORCH_ENVIRONMENT)], check=True)
-        pip = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-        subprocess.run([*pip, "-r", str(requirements)], check=True)
-        stamp.write_text(requirements.read_text(encoding="utf-8"), encoding="utf-8")
-    return python
 
 
 def ratios(rounds: Rounds, above: str, below: str, figure: str = "train_seconds") -> list[float]:
@@ -200,7 +169,7 @@ def markdown(rounds: Rounds, checks: list[Check], steps: int, load_before: float
             "",
             *table(["", *columns], [contender_row(rounds, name, steps) for name in rounds]),
             "",
-            *table(["promise", "median (range)", "at most", ""], [check_row(check) for check in checks]),
+            *check_table(checks),
         ]
     )
 
@@ -217,21 +186,6 @@ def contender_row(rounds: Rounds, name: str, steps: int) -> list[str]:
         spread(ratios(rounds, OURS, name), 2),
         spread(ratios(rounds, OURS_FLOAT32, name), 2),
     ]
-
-
-def check_row(check: Check) -> list[str]:
-    return [check.promise, spread(check.values, 2), f"{check.limit}", "PASS" if check.kept else "FAIL"]
-
-
-def table(heads: list[str], rows: list[list[str]]) -> list[str]:
-    return [f"| {' | '.join(cells)} |" for cells in (heads, ["---"] * len(heads), *rows)]
-
-
-def spread(values: list[float], digits: int) -> str:
-    """Median and range, or a dash where nothing was measured."""
-    if any(map(math.isnan, values)):
-        return "–"
-    return f"{median(values):.{digits}f} ({min(values):.{digits}f}–{max(values):.{digits}f})"
 
 
 if __name__ == "__main__":
