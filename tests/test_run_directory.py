@@ -285,5 +285,5 @@ def test_default_path_of_a_path(data, name):
 
 
 def test_files_are_what_people_can_read(run):
-    assert (run.path / "settings.toml").read_text().splitlines()[0] == 'accumulate = 1'
+    assert (run.path / "settings.toml").read_text().splitlines()[0] == "accumulate = 1"
     assert json.loads((run.path / "data.json").read_text())["class_names"] == ["dark", "bright"]

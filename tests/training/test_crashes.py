@@ -23,7 +23,7 @@ from eyebright.training.trainer import resume, train
 
 # Everything that has a state of its own at once, and checkpoints of megabytes, so that much of the time is their
 # writing.
-STEPS = 200
+STEPS = 150
 SETTINGS = {
     "layers": 2, "hidden_units": 500, "dropout": 0.2, "optimizer": "adamw", "weight_decay": 0.05,
     "schedule": "one-cycle", "clip_norm": 1.0, "preprocessing": "per-channel", "batch_size": 10, "max_steps": STEPS,
@@ -88,7 +88,7 @@ def test_killed_again_and_again_a_run_comes_to_the_same_bits(
         arguments = ["train", "--resume", directory, "--quiet"]
         before = newest_checkpoint(directory)
         program.wait_until(lambda: newest_checkpoint(directory) > before)  # noqa: B023
-        time.sleep(random.uniform(0, 0.2))
+        time.sleep(random.uniform(0, 0.1))
         if number:
             program.wait_until(lambda: is_writing(directory), every=0)
         code, _, errors = program.end(signal.SIGKILL)
