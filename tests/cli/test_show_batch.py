@@ -49,9 +49,8 @@ def test_the_picture_lies_in_this_directory_unless_another_place_is_named(comman
 
 def test_colour_images_with_a_file_of_settings(command, colours, tmp_path):
     file = tmp_path / "my.toml"
-    file.write_text(
-        'augment = "none"\nbatch_size = 10\nseed = 5\n[augmentation]\nhue = 0.5\ncrop = 0.3\nmixup = 0.5\ntrivial_augment = true'
-    )
+    operations = "hue = 0.5\ncrop = 0.3\nmixup = 0.5\ntrivial_augment = true"
+    file.write_text(f'augment = "none"\nbatch_size = 10\nseed = 5\n[augmentation]\n{operations}')
     path = tmp_path / "colours.png"
     assert command("show-batch", colours, "--config", file, "--step", 7, "-o", path) == (0, f"{path}\n", "")
     assert description(path) == [
