@@ -95,8 +95,11 @@ def _train(
     dataset = load_dataset(resolved.settings.data, data_dir=data_dir, progress=console is not None)
     training_images = len(split_dataset(dataset, **resolved.settings.split).train)
     settings, notes = resolved.fitted(training_images, dataset.image_shape)
-    if settings.data not in CATALOG:  # a path: so that the run knows its data from wherever it is resumed
-        settings = settings.model_copy(update={"data": str(Path(settings.data).expanduser().resolve())})
+    # Paths are kept whole: a run is resumed, and its settings used again, from other directories, too.
+    paths = {"data": settings.data not in CATALOG, "teacher": settings.teacher is not None}
+    settings = settings.model_copy(
+        update={key: _whole_path(getattr(settings, key)) for key, is_path in paths.items() if is_path}
+    )
     for note in notes:
         say(console, note)
 
@@ -109,6 +112,10 @@ def _train(
             if run_dir is not None:
                 raise
             path = default_path(resolved.settings, datetime.now().astimezone())  # another process was faster
+
+
+def _whole_path(path: str) -> str:
+    return str(Path(path).expanduser().resolve())
 
 
 def _resume(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from eyebright.errors import RunError
@@ -47,6 +48,8 @@ def _repeats(settings: Settings, key: str, value: Any) -> bool:
     own = getattr(settings, key)
     if key == "precision" and value == "auto":
         return True
+    if key == "teacher":
+        return own is not None and Path(value).expanduser().resolve() == Path(own).expanduser().resolve()
     if key == "preset":
         return value in (own, f"{own}-{settings.model}")
     return bool(own == (as_tuple(value) if isinstance(own, tuple) else value))
