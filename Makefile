@@ -69,6 +69,9 @@ bench: venv  ## Run the benchmarks behind the README's figures: make bench DATA=
 	$(BIN)/python benchmarks/accuracy.py --data "$(DATA)" tutorial-softmax default-softmax tutorial-fc fast-fc default-fc fast-cnn default-cnn $(ARGS)
 	$(BIN)/python benchmarks/accuracy.py $(ARGS)
 
+pictures: venv  ## Run the tutorial and draw its pictures anew: make pictures DATA=path/to/cifar-10-batches-bin (ten minutes)
+	$(BIN)/python docs/tutorial/run.py $(if $(DATA),--data "$(DATA)") $(ARGS)
+
 lock:  ## Write requirements.lock anew from pyproject.toml (needs uv; newest versions: make lock ARGS=--upgrade)
 	@test -n "$(UV)" || { echo "make: make lock needs uv: pip install uv" >&2; exit 2; }
 	"$(UV)" pip compile --quiet --universal --python-version 3.11 --generate-hashes --all-extras \

@@ -49,6 +49,7 @@ def in_small(code):
         "step-1000": "step-4",
         "steps=1000": "steps=4",
     }
+    code = code.replace("\\\n", " ")
     for number, smaller in small.items():
         code = re.sub(rf"(?<!\w){number}\b", smaller, code)
     code = re.sub(r"--max-steps (\d+)", lambda match: f"--max-steps {int(match[1]) // 250}", code)
