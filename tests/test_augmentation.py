@@ -86,3 +86,11 @@ def test_what_images_do_not_allow_is_an_error_that_names_both(settings, shape, m
 def test_what_images_just_allow_passes():
     check_policy(Augmentation(shift=7, cutout=8, brightness=1.0, contrast=1.0), (8, 9, 1))
     check_policy(Augmentation(hue=0.5, saturation=1.0), (1, 1, 3))
+
+
+def test_mixing_can_be_taken_out_of_a_policy():
+    policy = named_policy("strong", (32, 32, 3), mixup=0.0, cutmix=0.0)
+    assert not policy.mixes
+    assert policy.cutout == 8
+    with pytest.raises(SettingsError, match=r"mix_probability = 0\.5: nothing is mixed"):
+        named_policy("light", (32, 32, 3), mix_probability=0.5)

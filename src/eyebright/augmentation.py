@@ -126,8 +126,11 @@ def named_policy(name: str, image_shape: tuple[int, int, int], **changes: Any) -
         settings["flip"] = "alternating"
     if name == "strong":
         settings.update(cutout=side // 4, mixup=0.2, cutmix=1.0, mix_probability=0.5)
+    settings |= changes
+    if not (settings.get("mixup") or settings.get("cutmix")) and "mix_probability" not in changes:
+        settings.pop("mix_probability", None)  # of a policy whose mixing was taken out
     try:
-        policy = Augmentation(**{**settings, **changes})
+        policy = Augmentation(**settings)
     except ValidationError as error:
         raise SettingsError("\n".join(_explain(problem) for problem in error.errors())) from error
     check_policy(policy, image_shape)

@@ -115,7 +115,8 @@ class Settings(BaseModel):
     augment: Literal["none", "light", "standard", "strong"] = Field(
         "none",
         description="Random changes of the training images: light (shifts), standard (shifts and mirror images), "
-        "strong (parts hidden and images mixed, too). Single operations can be set in a file's [augmentation].",
+        "strong (parts hidden and images mixed, too). Digits and letters should not be mirrored: light, or a file's "
+        "[augmentation], which sets single operations.",
     )
     augmentation: Augmentation = Field(
         Augmentation.model_validate({}), description="Single operations, in the place of those that augment names."
@@ -127,13 +128,16 @@ class Settings(BaseModel):
     )
     class_weights: Literal["none", "balanced"] = Field(
         "none",
-        description="Weight of each image in the loss: all the same, or balanced: as if all classes had equally many.",
+        description="Weight of each image in the loss: all the same, or balanced: as if all classes had equally many. "
+        "An image that is mixed of two counts as much as they do, each by its share.",
     )
 
     # The objective
     l2: float = Field(0.0, ge=0, description="Factor of the sum of half the squared weights (not biases) in the loss.")
     l1: float = Field(
-        0.0, ge=0, description="Decoupled L1 of the first layer's weights: small ones become zero (soft threshold)."
+        0.0,
+        ge=0,
+        description="Decoupled L1 of the first trained layer: small weights become zero (soft threshold).",
     )
     label_smoothing: float = Field(0.0, ge=0, lt=1, description="Probability mass spread evenly over all classes.")
     teacher: str | None = Field(
@@ -143,16 +147,21 @@ class Settings(BaseModel):
         "the same augmented images become targets (distillation).",
     )
     distillation_weight: float = Field(
-        0.9, gt=0, le=1, description="Share of the teacher's probabilities in the target; the rest are the labels."
+        0.9,
+        gt=0,
+        le=1,
+        description="With a teacher: share of its probabilities in the target; the rest are the labels.",
     )
     distillation_temperature: float = Field(
-        2.0, gt=0, description="Temperature at which teacher and student are compared; higher ones soften both."
+        2.0,
+        gt=0,
+        description="With a teacher: temperature at which student and teacher are compared; higher is softer.",
     )
 
     # The optimizer
     optimizer: Optimizer = Field("sgd", description="Optimizer; momentum is SGD with Nesterov momentum.")
     learning_rate: float = Field(0.001, gt=0, description="Learning rate (of a schedule, its peak).")
-    momentum: float = Field(0.9, ge=0, lt=1, description="Momentum, where the optimizer is momentum.")
+    momentum: float = Field(0.9, ge=0, lt=1, description="Momentum of the optimizers momentum and muon.")
     weight_decay: float = Field(0.0, ge=0, description="Decoupled weight decay of weights (not biases).")
     clip_norm: float | None = Field(None, gt=0, description="Largest norm of the gradient; longer ones are scaled.")
     schedule: Schedule = Field("constant", description="How the learning rate changes over the run.")
@@ -162,18 +171,26 @@ class Settings(BaseModel):
         description="Averages of the weights over the steps: ema (exponential moving average), swa (plain mean over "
         "the end of the run) or look-ahead (training goes on from the average). Validated and saved in their place.",
     )
-    averaging_decay: float = Field(
-        0.999, gt=0, lt=1, description="What the average keeps of itself at each update, where it is an ema."
+    averaging_decay: float | None = Field(
+        None,
+        gt=0,
+        le=0.999999,
+        description="What the average keeps of itself at each update (look-ahead: at the last). If not given, "
+        "0.999 for ema and 0.774 for look-ahead.",
     )
     averaging_start: float = Field(0.75, ge=0, lt=1, description="Share of the run after which swa begins to average.")
-    averaging_steps: Count = Field(1, description="Steps between two updates of the average.")
+    averaging_steps: Count | None = Field(
+        None, description="Steps between two updates of the average. If not given, 5 for look-ahead, else 1."
+    )
 
     # How long, how much at once
     batch_size: Count = Field(400, description="Images in a step.")
-    accumulate: Count = Field(
+    accumulate: int = Field(
         1,
+        ge=1,
+        le=64,
         description="Parts that each batch is worked through in, their gradients added up: the same step in less "
-        "memory (but that batch normalisation sees a part at a time).",
+        "memory (but that batch normalisation sees, and counts, a part at a time).",
     )
     epochs: Count | None = Field(None, description="Length of the run in passes over the training images.")
     max_steps: Count | None = Field(None, description="Length of the run in steps (instead of --epochs).")
@@ -203,7 +220,8 @@ class Settings(BaseModel):
         if not self.validation and (self.patience or self.restore_best):
             raise ValueError("patience and restore_best look at validation images, and validation = 0 keeps none")
         if self.batch_size % self.accumulate:
-            raise _contradiction("accumulate", f"{self.accumulate} parts do not divide a batch of {self.batch_size}")
+            rule = f"{self.accumulate} parts do not divide a batch of {self.batch_size}; give a divisor of it"
+            raise _contradiction("accumulate", rule)
         if self.model == "cnn" and "whitening" in self.preprocessing:
             raise _contradiction("preprocessing", "the cnn model whitens patches in its first layer instead")
         unused = sorted(UNUSED_BY_MODEL[self.model] & self._departures())
@@ -256,5 +274,5 @@ _OF_HIDDEN_LAYERS = frozenset({"layers", "hidden_units", "batch_norm", "initiali
 UNUSED_BY_MODEL: dict[str, frozenset[str]] = {
     "softmax": _OF_HIDDEN_LAYERS | {"activation", "dropout", "channels"},
     "fc": frozenset({"channels"}),
-    "cnn": _OF_HIDDEN_LAYERS,
+    "cnn": _OF_HIDDEN_LAYERS | {"whitening_epsilon"},
 }

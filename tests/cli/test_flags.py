@@ -47,7 +47,7 @@ def test_help_shows_lists_as_the_flag_takes_them(help_text):
 
 def test_a_table_is_no_flag(command, help_text):
     assert "--augmentation" not in help_text
-    assert squeezed("Single operations can be set in a file's [augmentation].") in help_text
+    assert squeezed("a file's [augmentation], which sets single operations.") in help_text
     answer = command("train", "--augmentation", "shift")
     assert answer.code == 2
     assert "No such option: --augmentation" in answer.err

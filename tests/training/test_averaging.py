@@ -45,7 +45,7 @@ def test_swa_is_the_weights_themselves_and_then_their_plain_mean():
 
 
 def test_look_ahead_keeps_more_and_more():
-    found = decays([0, 49, 99], averaging="look-ahead", averaging_decay=0.8)
+    found = decays([0, 49, 99], averaging="look-ahead", averaging_decay=0.8, averaging_steps=1)
     assert found == pytest.approx([0.8e-6, 0.1, 0.8])
 
 
@@ -178,3 +178,8 @@ def test_the_average_begins_with_what_was_measured_and_not_with_what_was_there_b
     run = train(settings, dataset, tmp_path / "run")
     norms = np.linalg.norm(Classifier.load(run.path).weights["hidden_1/kernel"], axis=0)
     assert norms == pytest.approx(np.ones(8), rel=1e-4)
+
+
+def test_look_ahead_and_ema_have_decays_and_intervals_of_their_own():
+    assert decays([3, 4, 99], averaging="look-ahead") == [0.0, pytest.approx(0.774 * 0.05**3), pytest.approx(0.774)]
+    assert decays([10**6 - 1], total=10**6, averaging="ema") == [pytest.approx(0.999)]

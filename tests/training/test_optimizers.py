@@ -101,3 +101,10 @@ def test_momentum_is_that_of_nesterov(make_training, weights_of):
             descent = weights_of(plain.model)[path] - before[path]
             velocity[path] = momentum * velocity[path] + descent
             assert value - before[path] == pytest.approx(momentum * velocity[path] + descent, abs=1e-6), path
+
+
+def test_l1_leaves_a_first_layer_that_is_frozen_and_those_after_it_alone(make_training):
+    training = make_training(l1=10.0, freeze=("hidden_1",), optimizer="sgd", learning_rate=0.01, l2=0.0)
+    training.engine.train(training.plan.steps(np.arange(3)))
+    assert np.count_nonzero(training.engine.model.get_layer("hidden_1").kernel.numpy())
+    assert np.count_nonzero(training.engine.model.get_layer("logits").kernel.numpy())

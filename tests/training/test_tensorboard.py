@@ -10,6 +10,7 @@ from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 
 from eyebright.backend import keras
 from eyebright.errors import StorageError
+from eyebright.models import Architecture, build_model, freeze
 from eyebright.settings import Settings
 from eyebright.training.batches import batch_positions
 from eyebright.training.tensorboard import TensorBoardLog, first_layer_pictures
@@ -174,3 +175,11 @@ def test_first_layer_pictures_are_the_weights_of_each_unit_stretched(units, show
 
 def test_first_layer_pictures_are_none_where_the_layer_does_not_look_at_all_pixels():
     assert first_layer_pictures(model_of((8, 8, 3), 5, flatten=False)) is None
+
+
+def test_a_frozen_first_layer_is_drawn_all_the_same():
+    """Batch normalisation of as many units as there are pixels is no picture, though it is trained first."""
+    shape = {"image_shape": (8, 8, 1), "classes": 3, "preprocessing": "mean-image"}
+    model = build_model(Architecture(model="fc", hidden_units=64, batch_norm=True, **shape))
+    freeze(model, ("hidden_1",))
+    assert first_layer_pictures(model).shape == (64, 8, 8, 1)

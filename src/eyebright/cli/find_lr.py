@@ -26,7 +26,7 @@ def find_lr(
     ] = None,
     start: Annotated[float, typer.Option(help="Learning rate of the first step.")] = 1e-6,
     end: Annotated[float, typer.Option(help="Learning rate of the last step.")] = 10.0,
-    steps: Annotated[int, typer.Option(min=20, max=100_000, help="How many learning rates to try.")] = 100,
+    steps: Annotated[int, typer.Option(min=20, max=1000, help="How many learning rates to try.")] = 100,
     output: Annotated[Path, typer.Option("-o", "--output", help="The chart (PNG).")] = Path("find-lr.png"),
     data_dir: Annotated[
         Path | None, typer.Option(help="Where data sets of the catalogue are kept.", envvar="EYEBRIGHT_DATA")

@@ -17,12 +17,12 @@ from eyebright.models.fully_connected import build_fully_connected
 from eyebright.models.local import LocalDense
 from eyebright.models.reduction import grid
 from eyebright.models.softmax import build_softmax
-from eyebright.models.whitening import ImageWhitening, PatchWhitening
+from eyebright.models.whitening import PATCH_IMAGES, ImageWhitening, PatchWhitening
 
-__all__ = ["MODELS", "Architecture", "build_model", "freeze", "measure"]
+__all__ = ["MODELS", "Architecture", "build_model", "first_layer", "freeze", "measure"]
 
 MODELS = {"softmax": build_softmax, "fc": build_fully_connected, "cnn": build_convnet}
-_IMAGES_AT_ONCE = 1_000
+_VALUES_AT_ONCE = 2**22  # bounds the memory, whatever the size of the images
 
 
 def build_model(architecture: Architecture, precision: str = "float32", seed: int = 0) -> keras.Model:
@@ -47,7 +47,10 @@ def measure(model: keras.Model, images: NDArray[np.uint8], indices: NDArray[np.i
     places = grid(height, width, channels, compact=False)
     for layer in model.layers:
         if isinstance(layer, (ImageWhitening, PatchWhitening)):
-            layer.measure(partial(_outputs, keras.Model(model.input, layer.input), images, indices))
+            chosen = indices
+            if isinstance(layer, PatchWhitening):  # some are enough, of the whole set, which may be sorted by class
+                chosen = indices[:: max(1, len(indices) // PATCH_IMAGES)]
+            layer.measure(partial(_outputs, keras.Model(model.input, layer.input), images, chosen))
         if isinstance(layer, ImageWhitening):
             places = layer.places
         if isinstance(layer, LocalDense):
@@ -76,9 +79,17 @@ def freeze(model: keras.Model, names: tuple[str, ...]) -> None:
         raise SettingsError(f"--freeze {','.join(names)}: no layer is left to train.")
 
 
+def first_layer(model: keras.Model) -> keras.layers.Layer:
+    """The first layer whose kernel gradients train, be it that it is frozen; what is measured comes before it."""
+    kinds = keras.layers.Dense | keras.layers.Conv2D
+    layers = (layer for layer in model.layers if isinstance(layer, kinds) and not isinstance(layer, PatchWhitening))
+    return next(layers)
+
+
 def _outputs(
     model: keras.Model, images: NDArray[np.uint8], indices: NDArray[np.int64]
 ) -> Iterator[NDArray[np.float32]]:
-    for start in range(0, len(indices), _IMAGES_AT_ONCE):
-        batch = model(images[indices[start : start + _IMAGES_AT_ONCE]], training=False)
+    at_once = max(1, _VALUES_AT_ONCE // int(np.prod(images.shape[1:])))
+    for start in range(0, len(indices), at_once):
+        batch = model(images[indices[start : start + at_once]], training=False)
         yield keras.ops.convert_to_numpy(batch).astype(np.float32)

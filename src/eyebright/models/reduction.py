@@ -1,19 +1,18 @@
-"""A smaller image that says nearly as much: brightness at 5/8 of its size, colours at 1/4, as photographs are coded.
+"""A smaller image that says nearly as much: brightness at 20 × 20 pixels, colours at 8 × 8, as photographs are coded.
 
-Images that are small already, up to 20 pixels a side (colours: 8), stay as they are.
+That is 5/8 and 1/4 of the sides of CIFAR's images. Smaller images stay as they are; larger ones get no more, as a
+network that is fully connected has no use for finer detail.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from math import ceil
 
 import numpy as np
 from numpy.typing import NDArray
 
-# Of the image's side; and pixels a side of which no image is robbed.
-_BRIGHTNESS, _LEAST_BRIGHTNESS = 5 / 8, 20
-_COLOURS, _LEAST_COLOURS = 1 / 4, 8
+_BRIGHTNESS = 20  # pixels a side
+_COLOURS = 8
 
 
 def reduction(image_shape: tuple[int, int, int], directions: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -72,8 +71,8 @@ def channel_directions(batches: Callable[[], Iterator[NDArray[np.float32]]]) -> 
 
 
 def _coarse(height: int, width: int, channel: int) -> tuple[int, int]:
-    share, least = (_COLOURS, _LEAST_COLOURS) if channel else (_BRIGHTNESS, _LEAST_BRIGHTNESS)
-    return min(height, max(ceil(height * share), least)), min(width, max(ceil(width * share), least))
+    side = _COLOURS if channel else _BRIGHTNESS
+    return min(height, side), min(width, side)
 
 
 def _resampling(size: int, coarse: int) -> NDArray[np.float64]:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from eyebright.backend import keras
 from eyebright.models.reduction import channel_directions, grid, reduction
 
-_PATCH_IMAGES = 5_000  # more change the filters by less than a thousandth
+PATCH_IMAGES = 5_000  # more change the filters by less than a thousandth
 _PATCH_EPSILON = 5e-4  # added to the variance of each direction: those without any are not blown up
 
 # The training images as they come to a layer, float32 [n, H, W, C] a batch; each call begins anew.
@@ -26,8 +26,8 @@ class ImageWhitening(keras.layers.Layer):  # type: ignore[misc]
     edge filters", 1997; with ε as in Coates, Ng and Lee, "An analysis of single-layer networks in unsupervised feature
     learning", 2011).
 
-    Compact: x is first reduced, brightness to 5/8 of the image's side and colours to 1/4 (see `reduction`): a sixth of
-    the numbers, which say nearly as much.
+    Compact: x is first reduced, brightness to 20 × 20 pixels and colours to 8 × 8 (see `reduction`): a sixth of the
+    numbers of 32 × 32 pixels, which say nearly as much.
 
     Mean zero in, [B, H, W, C]; out [B, H·W·C], or [B, fewer] where it is compact. A linear layer may follow it without
     loss: the two are one matrix.
@@ -47,7 +47,7 @@ class ImageWhitening(keras.layers.Layer):  # type: ignore[misc]
         self.image_shape = input_shape[1:]
         outputs = len(self.places)
         self.kernel = self.add_weight(
-            name="kernel", shape=(int(np.prod(self.image_shape)), outputs), initializer="identity", trainable=False
+            name="kernel", shape=(int(np.prod(self.image_shape)), outputs), initializer="zeros", trainable=False
         )
 
     @property
@@ -103,18 +103,15 @@ class PatchWhitening(keras.layers.Conv2D):  # type: ignore[misc]
         self._kernel.trainable = False
 
     def measure(self, batches: Batches) -> None:
-        """Set the filters from some of the training images."""
+        """Set the filters from training images."""
         height, width, channels, _ = self.kernel.shape
         size = height * width * channels
-        products, patches, images = np.zeros((size, size)), 0, 0
+        products, patches = np.zeros((size, size)), 0
         for batch in batches():
-            if images >= _PATCH_IMAGES:
-                break
             windows = np.lib.stride_tricks.sliding_window_view(batch, (height, width), axis=(1, 2))
             flat = windows.transpose(0, 1, 2, 4, 5, 3).reshape(-1, size).astype(np.float64)  # [patches, h·w·C]
             products += flat.T @ flat
             patches += len(flat)
-            images += len(batch)
         variances, directions = np.linalg.eigh(products / patches)
         filters = directions / np.sqrt(np.maximum(variances, 0) + _PATCH_EPSILON)  # a column each
         filters = filters[:, ::-1].reshape(height, width, channels, size)  # the strongest first

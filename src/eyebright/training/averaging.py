@@ -12,6 +12,9 @@ from numpy.typing import NDArray
 from eyebright.backend import keras, tf
 from eyebright.settings import Settings
 
+# Decay, and steps between two updates, where the settings leave them open; Jordan's 0.95⁵ for look-ahead.
+_USUAL = {"ema": (0.999, 1), "look-ahead": (0.774, 5)}
+
 
 def averaging_decays(settings: Settings, steps: NDArray[np.int64], total_steps: int) -> NDArray[np.float32]:
     """What the average keeps of itself after each of some steps: average ← decay · average + (1 - decay) · weights.
@@ -32,26 +35,30 @@ def averaging_decays(settings: Settings, steps: NDArray[np.int64], total_steps: 
         float32 [k], 0 … 1; 1 where no update is due, and 0 before the first one: until then the average is the
         weights themselves, never the random ones that a training begins with.
     """
-    every = settings.averaging_steps
+    usual_decay, usual_steps = _USUAL.get(settings.averaging, (0.0, 1))
+    every, largest = settings.averaging_steps or usual_steps, settings.averaging_decay or usual_decay
     update = (steps + 1) // every - 1  # [k], number of the update, from 0
     decay: NDArray[np.floating]
     match settings.averaging:
         case "none":
             return np.ones(len(steps), np.float32)
         case "ema":
-            decay = np.minimum(settings.averaging_decay, (1 + update) / (10 + update))
+            decay = np.minimum(largest, (1 + update) / (10 + update))
         case "swa":
             before = int(settings.averaging_start * total_steps) // every  # updates until the mean begins
             averaged = np.maximum(update - before, 0)
             decay = averaged / (averaged + 1)
         case "look-ahead":
-            decay = settings.averaging_decay * ((steps + 1) / total_steps) ** 3
+            decay = largest * ((steps + 1) / total_steps) ** 3
     between = np.where(steps + 1 < every, 0.0, 1.0)
     return np.where((steps + 1) % every == 0, decay, between).astype(np.float32)
 
 
 class WeightAverage:
     """The average of a model's trained weights and of the statistics of its batch normalisations.
+
+    The statistics are averaged as the weights are, not measured again with the averaged weights: that would take a pass
+    over the training images at each validation.
 
     Args:
         model: whose weights are averaged.

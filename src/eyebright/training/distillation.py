@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from eyebright.backend import keras
+from eyebright.backend import keras, tf
 from eyebright.classifier import Classifier, load_weights
 from eyebright.data.dataset import Dataset
-from eyebright.errors import SettingsError
+from eyebright.errors import ClassifierError, SettingsError
 from eyebright.models import build_model
 from eyebright.run_directory import RunDirectory
 from eyebright.settings import Settings
@@ -27,7 +27,10 @@ def load_teacher(settings: Settings, dataset: Dataset) -> Classifier | None:
     """
     if settings.teacher is None:
         return None
-    teacher = Classifier.load(settings.teacher)
+    try:
+        teacher = Classifier.load(settings.teacher)
+    except ClassifierError as error:
+        raise ClassifierError(f"--teacher: {error}") from error
     _check(teacher, settings.teacher, dataset)
     return teacher
 
@@ -55,10 +58,13 @@ def run_teacher(run: RunDirectory, dataset: Dataset) -> Teacher | None:
 
 
 def teacher_logits(teacher: Classifier, precision: str) -> Teacher:
-    """A function of images, uint8 [B, H, W, C], to the teacher's logits [B, classes], for use in a compiled step."""
+    """A function of images, uint8 [B, H, W, C], to the teacher's logits [B, classes], for use in a compiled step.
+
+    By one view of each image: the teacher's own test-time augmentation, if it has one, is left out.
+    """
     model = build_model(teacher.architecture, precision)
     load_weights(model, teacher.weights)
-    return lambda images: model(images, training=False)
+    return lambda images: tf.stop_gradient(model(images, training=False))
 
 
 def distillation_loss(logits: Any, teacher: Any, temperature: float) -> Any:

@@ -11,13 +11,14 @@ from numpy.typing import NDArray
 
 from eyebright.backend import keras, tf
 from eyebright.data.dataset import Dataset
+from eyebright.models import first_layer
 from eyebright.models.inference import compiled_logits
 from eyebright.settings import Settings
 from eyebright.training.augmentation.apply import apply
 from eyebright.training.averaging import build_average
 from eyebright.training.checkpoint import training_variables
 from eyebright.training.gradient import BatchGradient
-from eyebright.training.objective import Objective, weight_matrices
+from eyebright.training.objective import Objective
 from eyebright.training.optimizers import shrink
 from eyebright.training.plan import Plan, Steps
 
@@ -189,9 +190,8 @@ class TensorFlowEngine:
         loss, logits, gradient = self._gradient(images, targets, step)
         with tf.name_scope("optimizer"):
             self._optimizer.apply(gradient, self.model.trainable_variables)
-            if self._l1:
-                for weights in weight_matrices(self.model)[:1]:  # where none is trained there is none
-                    shrink(weights, self._l1 * self._optimizer.learning_rate)
+            if self._l1 and first_layer(self.model).trainable:
+                shrink(first_layer(self.model).kernel, self._l1 * self._optimizer.learning_rate)
             if self._average:
                 self._average.update(decay)
         with tf.name_scope("accuracy"):

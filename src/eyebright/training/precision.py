@@ -13,6 +13,11 @@ from eyebright.settings import Precision
 # they save (measured: benchmarks/NOTES.md).
 _BFLOAT16_PAYS_FROM = 200_000
 _BFLOAT16_FLAGS = {"amx_bf16", "avx512_bf16"}
+# What the matrix library may be limited to that leaves bfloat16 in.
+_UNLIMITED_ISAS = {
+    "", "ALL", "DEFAULT", "AVX512_CORE_BF16", "AVX512_CORE_FP16", "AVX512_CORE_AMX", "AVX512_CORE_AMX_FP16",
+    "AVX10_1_512", "AVX10_1_512_AMX", "AVX10_1_512_AMX_FP16",
+}  # fmt: skip
 _CPUINFO = Path("/proc/cpuinfo")
 
 
@@ -32,6 +37,9 @@ def resolve_precision(precision: Precision, architecture: Architecture) -> tuple
     height, width, channels = architecture.image_shape
     if architecture.model == "fc" and height * width * channels * architecture.hidden_units < _BFLOAT16_PAYS_FROM:
         return "float32", "faster for so small a network"
+    limit = os.environ.get("ONEDNN_MAX_CPU_ISA", "")
+    if limit.upper() not in _UNLIMITED_ISAS:
+        return "float32", f"ONEDNN_MAX_CPU_ISA={limit} leaves bfloat16 arithmetic out"
     found = sorted(_processor_flags() & _BFLOAT16_FLAGS)
     if not found:
         return "float32", "this processor has no bfloat16 arithmetic"
@@ -40,8 +48,6 @@ def resolve_precision(precision: Precision, architecture: Architecture) -> tuple
 
 def _processor_flags() -> set[str]:
     """The processor's features as Linux names them; none elsewhere."""
-    if os.environ.get("ONEDNN_MAX_CPU_ISA", "ALL").upper() not in {"ALL", "DEFAULT"}:
-        return set()  # the matrix library was told to leave newer instructions alone
     if os.environ.get("TF_ENABLE_ONEDNN_OPTS", "1").lower() in {"0", "false"}:
         return set()  # TensorFlow was told to do without that library
     if platform.machine() not in {"x86_64", "AMD64"}:

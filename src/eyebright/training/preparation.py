@@ -17,6 +17,8 @@ from eyebright.training.optimizers import build_optimizer
 from eyebright.training.plan import Plan
 from eyebright.training.precision import resolve_precision
 
+_WHITENED_AT_MOST = 8_192  # values of an image
+
 
 def settle(settings: Settings, dataset: Dataset, training: NDArray[np.int64]) -> tuple[Settings, str]:
     """Check settings against the data, settle what they leave open, and set the threads of this process.
@@ -30,13 +32,20 @@ def settle(settings: Settings, dataset: Dataset, training: NDArray[np.int64]) ->
         The settings with a precision and a number of threads, and the reason for that precision in words.
 
     Raises:
-        SettingsError: a batch that is larger than the training set, or an augmentation that the images don't allow.
+        SettingsError: a batch that is larger than the training set, or an augmentation or a whitening that the images
+            don't allow.
     """
     if settings.batch_size > len(training):
         raise SettingsError(
             f"--batch-size {settings.batch_size}: larger than the training set ({len(training):,} images)."
         )
     settings.policy(dataset.image_shape)
+    height, width, channels = dataset.image_shape
+    if settings.preprocessing == "whitening" and height * width * channels > _WHITENED_AT_MOST:
+        raise SettingsError(
+            f"--preprocessing whitening: images of {height} × {width} × {channels} are too large for it (more than "
+            f"{_WHITENED_AT_MOST:,} values, whose covariance would take gigabytes). Give compact-whitening."
+        )
     precision, reason = resolve_precision(settings.precision, architecture_of(settings, dataset))
     threads = settings.threads or available_threads()
     set_threads(threads)

@@ -14,7 +14,9 @@ from tensorboardX.proto.summary_pb2 import Summary
 
 from eyebright.backend import keras, tf
 from eyebright.errors import StorageError
+from eyebright.models import first_layer
 from eyebright.settings import Settings
+from eyebright.sources import as_text
 
 _BINS = 30  # evenly wide, as TensorFlow's own summaries have them; finer ones cost a sort of all weights
 EXAMPLES = 32  # images of the grid
@@ -58,9 +60,10 @@ class TensorBoardLog:
         self._write(graph_def=graph)
         self._write(step=0, summary=summary.image("examples", _apart(examples), dataformats="NHWC"))
         # TensorBoard takes one run's list of hyperparameters for all runs, so each run lists every setting. Those that
-        # may have no value are numbers.
-        given = {key: value for key, value in settings.to_dict().items() if not isinstance(value, list)}
-        every = dict.fromkeys(settings.model_dump(exclude=set(settings.to_dict())), 0) | given
+        # have no value are numbers, or empty texts.
+        given = {key: _hyperparameter(value) for key, value in settings.to_dict().items()}
+        texts = dict.fromkeys(("teacher", "freeze", "augmentation"), "")
+        every = dict.fromkeys(Settings.model_fields, 0) | texts | given
         experiment, _, _ = summary.hparams(every, {"test_accuracy": 0.0})
         _, start, end = summary.hparams(given, {})
         self._write(step=0, summary=_joined([experiment, start, end]))
@@ -99,15 +102,20 @@ class TensorBoardLog:
             raise StorageError(f"{self._path}: cannot be written: {reason}. The checkpoints are untouched.") from error
 
 
+def _hyperparameter(value: Any) -> Any:
+    """A setting as TensorBoard's table has it: a number or a text."""
+    return value if isinstance(value, (bool, int, float, str)) else as_text(value)
+
+
 def first_layer_pictures(model: keras.Model) -> NDArray[np.uint8] | None:
     """The first layer's weights as pictures, each stretched to 0 … 255.
 
     Returns:
         uint8 [units, H, W, C] of at most 64 units, or None where the first layer's weights are no pictures.
     """
-    kernel: Any = model.trainable_variables[0].numpy()  # [H·W·C, units]
+    kernel: Any = first_layer(model).kernel.numpy()  # [H·W·C, units]
     height, width, channels = model.input.shape[1:]
-    if kernel.shape[0] != height * width * channels:
+    if kernel.ndim != 2 or kernel.shape[0] != height * width * channels:
         return None
     pictures: NDArray[Any] = kernel[:, :_MAX_PICTURES].T.reshape(-1, height, width, channels)
     low: NDArray[Any] = pictures.min(axis=(1, 2, 3), keepdims=True)

@@ -146,10 +146,10 @@ def _train(
 ) -> Run:
     """Train from wherever the run's checkpoints are to its end, evaluate, and save the classifier. Hold the lock."""
     settings = run.settings
+    checkpoints = Checkpoints(run.path / "checkpoints", settings.keep_checkpoints)
+    if not checkpoints.steps():  # later they hold what was measured; the average begins with it
+        measure(model, dataset.images, split.train)
     with Interrupts() as interrupts:
-        checkpoints = Checkpoints(run.path / "checkpoints", settings.keep_checkpoints)
-        if not checkpoints.steps():  # later they hold what was measured; the average begins with it
-            measure(model, dataset.images, split.train)
         plan, engine = build_engine(model, settings, dataset, split.train, run_teacher(run, dataset))
         state, notes = checkpoints.restore_newest(engine.variables)
         for note in notes:
