@@ -198,7 +198,7 @@ def test_batch_size_that_was_given_is_kept_or_refused(toml):
             resolved.fitted(49, COLOURED)
 
 
-@pytest.mark.parametrize("accumulate", [2, 5, 16, 25, 100])
+@pytest.mark.parametrize("accumulate", [2, 5, 16, 25, 50])
 def test_lowered_batch_size_is_a_multiple_of_its_parts(accumulate):
     settings = preset_settings(batch_size=400)
     for images in range(accumulate, 9000, 37):

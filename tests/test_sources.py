@@ -119,5 +119,5 @@ def test_contradiction_of_a_setting_names_where_that_came_from(toml):
     assert refused(Layer(FLAGS, {"model": "softmax", "hidden_units": 2})) == f"--hidden-units: {end}"
     file = toml('layers = 2\nmodel = "softmax"')
     assert refused(read_layer(file)) == f"{file}: layers: {end}"
-    end = "7 parts do not divide a batch of 9."
+    end = "7 parts do not divide a batch of 9; give a divisor of it."
     assert refused(Layer(FLAGS, {"accumulate": 7, "batch_size": 9})) == f"--accumulate: {end}"
