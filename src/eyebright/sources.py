@@ -71,8 +71,6 @@ def as_text(value: Any) -> str:
         return ",".join(map(str, value)) or "none"
     if isinstance(value, bool):
         return str(value).lower()
-    if isinstance(value, float) and value.is_integer() and abs(value) >= 1:  # a number of images, say
-        return str(int(value))
     return "none" if value is None else str(value)
 
 

@@ -23,8 +23,6 @@ def squeezed(text):
 def test_help_describes_each_setting_with_its_default(name, help_text):
     default = getattr(preset_settings("default", model="fc"), name)
     shown = "none" if default in (None, ()) else str(default).lower() if isinstance(default, bool) else str(default)
-    if isinstance(default, float) and default >= 1:
-        shown = shown.removesuffix(".0")
     if isinstance(default, tuple) and default:
         shown = ",".join(map(str, default))
     before, after = help_text.split(squeezed(FLAGS[name].description))  # once, and no more
