@@ -50,9 +50,9 @@ class Rung(NamedTuple):
 LADDER = [
     Rung(46.33, ("--preset", "fast-fc"), 10, amx=Limits(8, 2), no_amx=Limits(12)),
     Rung(50, ("--preset", "fast-fc", "--epochs", "2"), 10, amx=Limits(12), no_amx=Limits(20)),
-    Rung(60, ("--preset", "fast-cnn", "--epochs", "1"), 3),
+    Rung(60, ("--preset", "default-fc"), 3),
     Rung(70, ("--preset", "fast-cnn", "--epochs", "1"), 3),
-    Rung(80, ("--preset", "fast-cnn", "--epochs", "2"), 3),
+    Rung(80, ("--preset", "fast-cnn", "--epochs", "1"), 3),
     Rung(90, ("--preset", "fast-cnn", "--epochs", "4"), 3),
     Rung(94, ("--preset", "default-cnn"), 1),
 ]
