@@ -19,17 +19,16 @@ import convnet_task
 import numpy as np
 
 from eyebright import load_dataset, preset_settings
-from eyebright.backend import available_threads, keras, set_threads
+from eyebright.backend import keras
 from eyebright.data.dataset import Dataset
 from eyebright.data.split import split_dataset
-from eyebright.models import Architecture, build_model, measure
+from eyebright.models import measure
 from eyebright.models.layers import Standardize
 from eyebright.settings import Settings
+from eyebright.training import preparation
 from eyebright.training.engine_tensorflow import TensorFlowEngine
-from eyebright.training.objective import Objective
-from eyebright.training.optimizers import build_optimizer
 from eyebright.training.plan import Plan
-from eyebright.training.precision import resolve_precision
+from eyebright.training.preparation import build_engine, settle
 
 # What a plain training loop of any library does, in the place of what the preset does.
 SAME_WORK = {
@@ -63,15 +62,10 @@ def build(preset: str, data: Path, steps: int, precision: str, changes: Mapping[
     settings = Settings(**{name: value for name, value in chosen.items() if value is not None})
     dataset = load_dataset(data)
     training = split_dataset(dataset, **settings.split).train
-    classes = len(dataset.class_names)
-    architecture = Architecture.of(settings, dataset.image_shape, classes)
-    settings = settings.model_copy(update={"precision": resolve_precision(settings.precision, architecture)[0]})
-    set_threads(settings.threads or available_threads())
-    model = build_model(architecture, settings.precision, settings.seed)
+    settings, _ = settle(settings, dataset, training)
+    model = preparation.build(settings, dataset)
     measure(model, dataset.images, training)
-    plan = Plan(settings, training, dataset.image_shape)
-    objective = Objective(settings, dataset.labels[training], classes)
-    engine = TensorFlowEngine(model, build_optimizer(settings, model), settings, dataset, plan, objective)
+    plan, engine = build_engine(model, settings, dataset, training, None)
     return Training(model, engine, plan, settings, dataset)
 
 
