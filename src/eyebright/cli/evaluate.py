@@ -132,10 +132,7 @@ def _classifier(run: RunDirectory, checkpoint: str | None) -> Classifier:
 
         checkpoints = Checkpoints(run.path / "checkpoints", run.settings.keep_checkpoints)
         architecture = Architecture.of(run.settings, run.data.image_shape, len(run.data.class_names))
-        of_checkpoint = checkpoints.load_classifier(checkpoint, architecture, run.data.class_names)
-        return Classifier(
-            of_checkpoint.architecture, of_checkpoint.class_names, of_checkpoint.weights, run.settings.tta
-        )
+        return checkpoints.load_classifier(checkpoint, architecture, run.data.class_names, run.settings.tta)
     return Classifier.load(run.path)
 
 

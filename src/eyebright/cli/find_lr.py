@@ -9,7 +9,8 @@ from typing import Annotated, Any
 import typer
 
 from eyebright.cli.flags import with_settings_flags
-from eyebright.cli.output import console_for, print_json_line
+from eyebright.cli.output import check_png, console_for, print_json_line
+from eyebright.cli.run_data import load_fitted
 from eyebright.sources import as_text, flag
 
 _LEAST_RATE, _LARGEST_RATE = 1e-12, 1e6  # float32 has them, and steps between them
@@ -49,17 +50,10 @@ def find_lr(
     _check(start, end, output)
     resolved = resolve_settings({"data": data, **flags}, config)
 
-    from eyebright.data.loading import load_dataset
-    from eyebright.data.split import split_dataset
-    from eyebright.training.progress import say
-
     console = console_for(quiet=False, json=json)
-    dataset = load_dataset(resolved.settings.data, data_dir=data_dir)
-    training_images = len(split_dataset(dataset, **resolved.settings.split).train)
-    settings, notes = resolved.fitted(training_images, dataset.image_shape)
-    for note in notes:
-        say(console, note)
+    dataset, _, settings = load_fitted(resolved, data_dir, console)
 
+    from eyebright.training.progress import say
     from eyebright.training.rate_chart import draw_rate_test
     from eyebright.training.rate_finder import find_learning_rate
 
@@ -82,8 +76,7 @@ def _check(start: float, end: float, output: Path) -> None:
             f"--start {start:g} --end {end:g}: the learning rate rises from one to the other. Give a smaller and a "
             f"larger number, from {_LEAST_RATE:g} to {_LARGEST_RATE:g}."
         )
-    if output.suffix.lower() != ".png":
-        raise SettingsError(f"--output {output}: the chart is a PNG; give a name that ends in .png.")
+    check_png(output, "chart")
     if not output.parent.is_dir():  # said now, not after minutes of training
         raise SettingsError(f"--output {output}: there is no directory {output.parent}.")
 

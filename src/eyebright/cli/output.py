@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -38,3 +39,15 @@ def print_json(value: Any) -> None:
 def print_json_line(value: Any) -> None:
     """Print JSON in one line."""
     print(json.dumps(value, allow_nan=False), flush=True)
+
+
+def check_png(path: Path, what: str) -> None:
+    """Refuse a name for a chart or a picture that does not end in .png.
+
+    Raises:
+        SettingsError: it does not.
+    """
+    from eyebright.errors import SettingsError
+
+    if path.suffix.lower() != ".png":
+        raise SettingsError(f"--output {path}: the {what} is a PNG; give a name that ends in .png.")

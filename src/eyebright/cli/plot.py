@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from eyebright.cli.output import check_png
+
 _KINDS = ("training", "weights", "features")
 
 
@@ -49,8 +51,7 @@ def _check(runs: list[Path], what: str, layer: str | None, image: Path | None, p
 
     if what not in _KINDS:
         raise SettingsError(f"--what {what}: no such picture.{suggestion(what, _KINDS)}")
-    if path.suffix.lower() != ".png":
-        raise SettingsError(f"--output {path}: the picture is a PNG; give a name that ends in .png.")
+    check_png(path, "picture")
     if what != "training" and len(runs) > 1:
         raise SettingsError(f"--what {what}: draws one run, and {len(runs)} were named. Give one of them.")
     if layer is not None and what != "weights":

@@ -1,4 +1,4 @@
-"""The data that a run was begun with."""
+"""The data of a run: of one that is about to begin, and what one was begun with."""
 
 from __future__ import annotations
 
@@ -7,8 +7,40 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from eyebright.data.dataset import Dataset
+    from eyebright.data.split import Split
+    from eyebright.presets import Resolved
     from eyebright.run_directory import RunDirectory
+    from eyebright.settings import Settings
+
+
+def load_fitted(
+    resolved: Resolved, data_dir: Path | None, console: Console | None, *, progress: bool = False
+) -> tuple[Dataset, Split, Settings]:
+    """Load the data that settings name, split them, and fit the settings to them, saying what was changed.
+
+    Args:
+        resolved: the settings.
+        data_dir: where data sets of the catalogue are kept; None for the usual place.
+        console: where to say it; None says nothing.
+        progress: whether a download shows a progress bar.
+
+    Raises:
+        DataError: the data cannot be read.
+        SettingsError: settings that the data don't allow.
+    """
+    from eyebright.data.loading import load_dataset
+    from eyebright.data.split import split_dataset
+    from eyebright.training.progress import say
+
+    dataset = load_dataset(resolved.settings.data, data_dir=data_dir, progress=progress)
+    split = split_dataset(dataset, **resolved.settings.split)
+    settings, notes = resolved.fitted(len(split.train), dataset.image_shape)
+    for note in notes:
+        say(console, note)
+    return dataset, split, settings
 
 
 def load_run_data(run: RunDirectory, data: str | None, data_dir: Path | None, *, progress: bool) -> Dataset:

@@ -7,6 +7,8 @@ from typing import Annotated, Any
 
 import typer
 
+from eyebright.cli.output import check_png, console_for
+from eyebright.cli.run_data import load_fitted
 from eyebright.settings import Settings
 from eyebright.sources import as_text, flag
 
@@ -42,32 +44,21 @@ def show_batch(
     A row shows an image of the step's batch as it is, and then as a run with these settings is trained on it in this
     epoch and in those that follow.
     """
-    from eyebright.errors import SettingsError
     from eyebright.presets import resolve_settings
 
-    if output.suffix.lower() != ".png":
-        raise SettingsError(f"--output {output}: the picture is a PNG; give a name that ends in .png.")
+    check_png(output, "picture")
     flags = {"data": data, "model": model, "preset": preset, "augment": augment, "seed": seed}
     resolved = resolve_settings(flags, config)
 
-    from eyebright.cli.output import console_for
-    from eyebright.data.loading import load_dataset
-    from eyebright.data.split import split_dataset
-    from eyebright.training.progress import say
-
-    dataset = load_dataset(resolved.settings.data, data_dir=data_dir)
-    training = split_dataset(dataset, **resolved.settings.split).train
-    settings, notes = resolved.fitted(len(training), dataset.image_shape)
-    console = console_for(quiet=False, json=True)  # standard output is for the path alone
-    for note in notes:
-        say(console, note)
+    # Standard output is for the path alone.
+    dataset, split, settings = load_fitted(resolved, data_dir, console_for(quiet=False, json=True))
 
     from eyebright.backend import available_threads, set_threads
     from eyebright.training.preview import preview
     from eyebright.training.preview_picture import draw_preview
 
     set_threads(settings.threads or available_threads())
-    shown = preview(settings, dataset, training, step, images, views)
+    shown = preview(settings, dataset, split.train, step, images, views)
     changes = ", ".join(f"{name}={as_text(value)}" for name, value in shown.policy.to_dict().items())
     place = f"step {step} (epoch {shown.first_epoch + 1}), seed {settings.seed}, batches of {settings.batch_size}"
     policy = f"augment={settings.augment}: {changes or 'the images stay as they are'}"

@@ -11,7 +11,7 @@ import typer
 
 from eyebright.cli.flags import with_settings_flags
 from eyebright.cli.output import console_for, print_json_line
-from eyebright.cli.run_data import load_run_data
+from eyebright.cli.run_data import load_fitted, load_run_data
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -85,23 +85,16 @@ def _train(
     from datetime import datetime
 
     from eyebright.data.catalog import CATALOG
-    from eyebright.data.loading import load_dataset
-    from eyebright.data.split import split_dataset
     from eyebright.run_directory import RunExistsError, check_free, default_path
-    from eyebright.training.progress import say
 
     path = run_dir or default_path(resolved.settings, datetime.now().astimezone())
     check_free(path)
-    dataset = load_dataset(resolved.settings.data, data_dir=data_dir, progress=console is not None)
-    training_images = len(split_dataset(dataset, **resolved.settings.split).train)
-    settings, notes = resolved.fitted(training_images, dataset.image_shape)
+    dataset, _, settings = load_fitted(resolved, data_dir, console, progress=console is not None)
     # Paths are kept whole: a run is resumed, and its settings used again, from other directories, too.
     paths = {"data": settings.data not in CATALOG, "teacher": settings.teacher is not None}
     settings = settings.model_copy(
         update={key: _whole_path(getattr(settings, key)) for key, is_path in paths.items() if is_path}
     )
-    for note in notes:
-        say(console, note)
 
     from eyebright.training import trainer
 

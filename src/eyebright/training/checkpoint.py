@@ -22,6 +22,7 @@ from eyebright.backend import keras, versions
 from eyebright.classifier import Classifier, arrays_to_npz, npz_to_arrays
 from eyebright.errors import CheckpointError, StorageError
 from eyebright.models import Architecture
+from eyebright.settings import TestTimeAugmentation
 
 KIND = "eyebright-checkpoint"
 VERSION = 1
@@ -152,13 +153,20 @@ class Checkpoints:
                 f"{error}\nIt held the best weights, which --restore-best saves. Train anew."
             ) from error
 
-    def load_classifier(self, name: str, architecture: Architecture, class_names: tuple[str, ...]) -> Classifier:
+    def load_classifier(
+        self,
+        name: str,
+        architecture: Architecture,
+        class_names: tuple[str, ...],
+        tta: TestTimeAugmentation = "none",
+    ) -> Classifier:
         """The classifier of one checkpoint, of the averaged weights where the training averages.
 
         Args:
             name: "step-1000".
             architecture: of the run.
             class_names: of the run.
+            tta: of the run.
 
         Raises:
             CheckpointError: no such checkpoint, or it is damaged.
@@ -170,7 +178,7 @@ class Checkpoints:
             for key, array in arrays.items()
             if key.startswith(prefix)
         }
-        return Classifier(architecture, class_names, weights)
+        return Classifier(architecture, class_names, weights, tta)
 
     def _read(self, name: str) -> tuple[TrainingState, dict[str, NDArray[Any]]]:
         path = self.directory / name

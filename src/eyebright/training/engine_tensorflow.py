@@ -21,6 +21,7 @@ from eyebright.training.gradient import BatchGradient
 from eyebright.training.objective import Objective
 from eyebright.training.optimizers import shrink
 from eyebright.training.plan import Plan, Steps
+from eyebright.training.preview import augmented_batch
 
 
 class StepRecords(NamedTuple):
@@ -136,12 +137,7 @@ class TensorFlowEngine:
 
     def example_images(self, steps: Steps) -> NDArray[np.uint8]:
         """Pixels uint8 [B, H, W, C] of the first of some steps, as the model sees them."""
-        augmentation = {name: tf.convert_to_tensor(array[0]) for name, array in steps.augmentation.items()}
-        rows = steps.rows[0]
-        images, _ = apply(
-            self._policy, tf.gather(self._images, rows), self._targets(tf.gather(self._labels, rows)), augmentation
-        )
-        pixels: NDArray[np.uint8] = images.numpy()
+        pixels: NDArray[np.uint8] = augmented_batch(self._policy, self._dataset, steps, 0)[0]
         return pixels
 
     def graph(self) -> bytes:

@@ -91,13 +91,13 @@ def preview(
         for row in rows.values():
             row.views.append(None)
         for i, number in enumerate(steps.numbers.tolist()):
-            new_images, targets = _augmented(plan.policy, dataset, steps, i)
+            new_images, targets = augmented_batch(plan.policy, dataset, steps, i)
             for place in np.flatnonzero(np.isin(steps.rows[i], shown)):
                 rows[int(steps.rows[i, place])].views[-1] = View(number, new_images[place], targets[place])
     return Preview(plan.policy, first_epoch, list(rows.values()))
 
 
-def _augmented(policy: Augmentation, dataset: Dataset, steps: Steps, i: int) -> tuple[Any, Any]:
+def augmented_batch(policy: Augmentation, dataset: Dataset, steps: Steps, i: int) -> tuple[Any, Any]:
     """The batch of one of some steps as it is trained on: uint8 [B, H, W, C], and targets float32 [B, classes]."""
     rows = steps.rows[i]
     targets = tf.one_hot(dataset.labels[rows], len(dataset.class_names))
