@@ -68,6 +68,7 @@ bench: venv  ## Run the benchmarks behind the README's figures: make bench DATA=
 	$(BIN)/python benchmarks/ladder.py --data "$(DATA)" $(ARGS)
 	$(BIN)/python benchmarks/accuracy.py --data "$(DATA)" tutorial-softmax default-softmax tutorial-fc fast-fc default-fc fast-cnn default-cnn $(ARGS)
 	$(BIN)/python benchmarks/accuracy.py $(ARGS)
+	$(BIN)/python benchmarks/ablation.py --data "$(DATA)" default-fc small-cnn $(ARGS)
 
 pictures: venv  ## Run the tutorial and draw its pictures anew: make pictures DATA=path/to/cifar-10-batches-bin (ten minutes)
 	$(BIN)/python docs/tutorial/run.py $(if $(DATA),--data "$(DATA)") $(ARGS)
