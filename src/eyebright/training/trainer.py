@@ -21,7 +21,7 @@ from eyebright.metrics.scores import accuracy_score, log_loss
 from eyebright.models import measure
 from eyebright.models.folding import fold
 from eyebright.run_directory import DataRecord, RunDirectory, check_free
-from eyebright.settings import Settings
+from eyebright.settings import UNUSED_BY_MODEL, Settings
 from eyebright.sources import as_text
 from eyebright.suggestions import command
 from eyebright.training.checkpoint import Checkpoints, TrainingState
@@ -95,7 +95,8 @@ def train(
     model = build(settings, dataset)
     run = RunDirectory.create(run_dir, settings, DataRecord.of(dataset, split))
     for key, value in settings.to_dict().items():
-        say(console, f"{key} = {as_text(value)}")
+        if key not in UNUSED_BY_MODEL[settings.model]:
+            say(console, f"{key} = {as_text(value)}")
     say(console, f"Precision {settings.precision}: {reason}")
     with run.locked():
         return _train(run, model, dataset, split, console, started)
