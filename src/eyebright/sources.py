@@ -64,15 +64,13 @@ def flag(key: str) -> str:
 def as_text(value: Any) -> str:
     """A setting's value as its flag takes it.
 
-    >>> as_text((64, 256)), as_text(0.5), as_text(5000.0), as_text(None), as_text(())
-    ('64,256', '0.5', '5000', 'none', 'none')
+    >>> as_text((64, 256)), as_text(0.5), as_text(None), as_text(())
+    ('64,256', '0.5', 'none', 'none')
     """
     if isinstance(value, tuple | list):
         return ",".join(map(str, value)) or "none"
     if isinstance(value, bool):
         return str(value).lower()
-    if isinstance(value, float) and value.is_integer():
-        return str(int(value))
     return "none" if value is None else str(value)
 
 
