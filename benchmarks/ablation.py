@@ -2,29 +2,28 @@
 
     python benchmarks/ablation.py --data PATH/cifar-10-batches-bin [default-fc small-cnn] [--seeds 0 1 2] [--write]
 
-The test images are not read. A tenth of the training images is held out and takes the place of the test images, so that
-all of a run is as ever, its end included. The same seeds train every variation, so that differences are taken seed by
+The test images take no part. The images that a run keeps for validation take their place, so that all of a run is as
+ever, its end included. The same seeds train every variation, so that differences are taken seed by
 seed.
 """
 
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import os
 import sys
 import tempfile
 from pathlib import Path
-from statistics import mean, median, stdev
+from statistics import median
 from typing import Any, NamedTuple
 
 os.environ |= {"KERAS_BACKEND": "tensorflow", "TF_CPP_MIN_LOG_LEVEL": "3"}
 
-import numpy as np
-
 from eyebright import Dataset, load_dataset, preset_settings, train
 from eyebright.data.split import split_dataset
 from machine import commit, describe_machine
-from report import publish, table
+from report import mean_and_deviation, publish, table
 
 Changes = dict[str, Any]
 
@@ -33,15 +32,13 @@ class Study(NamedTuple):
     """A preset, what is changed of it in all runs, and the variations by what they are called."""
 
     preset: str
-    model: str
     common: Changes
     variations: dict[str, Changes]
 
 
 STUDIES = {
     "default-fc": Study(
-        "default",
-        "fc",
+        "default-fc",
         {},
         {
             "as it is": {},
@@ -63,8 +60,7 @@ STUDIES = {
         },
     ),
     "small-cnn": Study(
-        "default",
-        "cnn",
+        "default-cnn",
         {"channels": (32, 64, 64), "epochs": 5},
         {
             "as it is": {},
@@ -107,17 +103,9 @@ def main() -> None:
 
 
 def without_test_images(dataset: Dataset) -> Dataset:
-    """The training images alone, the validation images of every other run in the test images' place."""
-    split = split_dataset(dataset, validation=0.1, test_fraction=0.2, seed=0)
-    chosen = np.concatenate([split.train, split.validation])
-    parts = np.split(np.arange(len(chosen)), [len(split.train)])
-    return Dataset(
-        dataset.images[chosen],
-        dataset.labels[chosen],
-        dataset.classes,
-        dataset.name,
-        dict(zip(("train", "test"), parts, strict=True)),
-    )
+    """The same data, the validation images of a run in the test images' place."""
+    split = split_dataset(dataset, **preset_settings().split)
+    return dataclasses.replace(dataset, splits={"train": split.train, "test": split.validation})
 
 
 def run_all(name: str, label: str, dataset: Dataset, seeds: list[int]) -> list[dict[str, Any]]:
@@ -127,10 +115,10 @@ def run_all(name: str, label: str, dataset: Dataset, seeds: list[int]) -> list[d
     for seed in seeds:
         changes = study.common | study.variations[label] | {"seed": seed, "validation": 0.0}
         with tempfile.TemporaryDirectory() as directory:
-            settings = preset_settings(study.preset, model=study.model, **changes)
+            settings = preset_settings(study.preset, **changes)
             found.append(train(settings, dataset, Path(directory) / "run").results)
-    accuracies = ", ".join(f"{results['test_accuracy']:.4f}" for results in found)
-    print(f"{name}, {label}: {accuracies}", file=sys.stderr, flush=True)
+    shown = ", ".join(f"{one:.4f}" for one in accuracies(found))
+    print(f"{name}, {label}: {shown}", file=sys.stderr, flush=True)
     return found
 
 
@@ -138,34 +126,25 @@ def section(name: str, found: dict[str, list[dict[str, Any]]], seeds: list[int])
     """The section for RESULTS.md."""
     study = STUDIES[name]
     changed = "".join(f", {key} {value}" for key, value in study.common.items())
+    whole = next(iter(found.values()))
     paragraph = (
-        f"`{study.preset}-{study.model}`{changed}. {describe_machine({})}; commit {commit()}. Accuracy on 5,000 "
-        "validation images held out of CIFAR-10's training images; the test images were not read. Mean ± standard "
-        f"deviation over seeds {', '.join(map(str, seeds))}; differences are of the same seeds."
+        f"`{study.preset}`{changed}. {describe_machine({})}; commit {commit()}. Accuracy on "
+        f"{whole[0]['test_images']:,} validation images held out of the training images; the test images took no part. "
+        f"Mean ± standard deviation over seeds {', '.join(map(str, seeds))}; differences are of the same seeds."
     )
-    whole = accuracies(next(iter(found.values())))
-    with_views = "test_accuracy_one_view" in next(iter(found.values()))[0]
-    one_view_head = ["one view"] if with_views else []
-    heads = ["", "validation accuracy", "difference, points", *one_view_head, "training, s"]
     rows = []
     for label, results in found.items():
-        differences = [100 * (a - b) for a, b in zip(accuracies(results), whole, strict=True)]
-        one_view = [with_spread([r["test_accuracy_one_view"] for r in results], 4)] if with_views else []
-        seconds = f"{median(r['train_seconds'] for r in results):.0f}"
-        rows.append(
-            [label, with_spread(accuracies(results), 4), with_spread(differences, 2, sign=True), *one_view, seconds]
-        )
+        differences = [100 * (a - b) for a, b in zip(accuracies(results), accuracies(whole), strict=True)]
+        one_view = [one.get("test_accuracy_one_view", one["test_accuracy"]) for one in results]
+        seconds = f"{median(one['train_seconds'] for one in results):.0f}"
+        cells = [mean_and_deviation(accuracies(results)), mean_and_deviation(differences, "+.2f")]
+        rows.append([label, *cells, mean_and_deviation(one_view), seconds])
+    heads = ["", "validation accuracy", "difference, points", "by one view", "training, s"]
     return "\n".join([f"## What each ingredient is worth: {name}", "", paragraph, "", *table(heads, rows)])
 
 
 def accuracies(results: list[dict[str, Any]]) -> list[float]:
     return [one["test_accuracy"] for one in results]
-
-
-def with_spread(values: list[float], digits: int, *, sign: bool = False) -> str:
-    """Mean ± standard deviation."""
-    deviation = stdev(values) if len(values) > 1 else 0.0
-    return f"{mean(values):{'+' if sign else ''}.{digits}f} ± {deviation:.{digits}f}"
 
 
 if __name__ == "__main__":

@@ -25,12 +25,12 @@ import tempfile
 import tomllib
 from math import inf
 from pathlib import Path
-from statistics import mean, stdev
+from statistics import mean
 from typing import Any, NamedTuple
 
 from machine import commit, describe_machine, processor
 from processes import run_measured
-from report import publish, spread, table, verdict
+from report import mean_and_deviation, publish, spread, table, verdict
 
 HERE = Path(__file__).resolve().parent
 ROWS = HERE / "accuracy.jsonl"
@@ -226,10 +226,6 @@ def seconds_by_processor(rows: list[Row]) -> str:
     processors = sorted({row["processor"] for row in rows})
     parts = [spread([row["train_seconds"] for row in rows if row["processor"] == one], 1) for one in processors]
     return parts[0] if len(parts) == 1 else "; ".join(map("{} on {}".format, parts, processors))
-
-
-def mean_and_deviation(values: list[float]) -> str:
-    return f"{mean(values):.4f}" + (f" ± {stdev(values):.4f}" if len(values) > 1 else "")
 
 
 def promised(promise: Promise, processors: set[str]) -> str:

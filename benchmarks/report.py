@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from statistics import median
+from statistics import mean, median, stdev
 from typing import NamedTuple
 
 RESULTS = Path(__file__).resolve().parent / "RESULTS.md"
@@ -45,6 +45,11 @@ def spread(values: list[float], digits: int) -> str:
     if any(map(math.isnan, values)):
         return "–"
     return f"{median(values):.{digits}f} ({min(values):.{digits}f}–{max(values):.{digits}f})"
+
+
+def mean_and_deviation(values: list[float], form: str = ".4f") -> str:
+    """Mean ± standard deviation, the mean alone of a single value; `form` is the mean's format."""
+    return f"{mean(values):{form}}" + (f" ± {stdev(values):{form.lstrip('+')}}" if len(values) > 1 else "")
 
 
 def verdict(kept: bool) -> str:
