@@ -187,6 +187,26 @@ def test_batch_size_of_a_preset_is_lowered_until_an_epoch_has_enough_steps(image
     assert notes == ([lowered] if size < largest else [])
 
 
+@pytest.mark.parametrize(
+    ("images", "validation"),
+    [(20, 0.1), (1_437, 0.1), (10_000, 0.1), (10_001, 1000), (49_999, 1000), (50_000, 0.02), (10**6, 0.02)],
+)
+def test_a_presets_small_share_for_validation_is_raised_where_images_are_few(images, validation, recipe):
+    recipe("other-fc", "validation = 0.02")
+    resolved = resolve_settings({"preset": "other"})
+    fitted, notes = resolved.fitted_to_size(images)
+    assert fitted.settings == resolved.settings.model_copy(update={"validation": validation})
+    raised = f"Validation raised from the preset's 0.02 to {validation}: there are few images."
+    assert notes == ([raised] if validation != 0.02 else [])
+
+
+@pytest.mark.parametrize("validation", [0, 0.01, 30])
+def test_a_share_for_validation_that_was_given_is_kept(validation, recipe):
+    recipe("other-fc", "validation = 0.02")
+    resolved = resolve_settings({"preset": "other", "validation": validation})
+    assert resolved.fitted_to_size(100) == (resolved, [])
+
+
 def test_batch_size_that_was_given_is_kept_or_refused(toml):
     file = toml("batch_size = 50")
     for resolved, quote in (

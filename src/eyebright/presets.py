@@ -18,6 +18,8 @@ from eyebright.sources import FLAGS, Layer, read_layer, validated
 MIN_STEPS_PER_EPOCH = 20
 # But not below this: batch normalisation learns nothing from a batch of one, and little from one of two.
 MIN_BATCH_SIZE = 8
+# A preset that keeps a small share of much data for validation keeps at least so many images, or the usual share.
+MIN_VALIDATION_IMAGES = 1000
 
 
 @dataclass(frozen=True)
@@ -31,6 +33,23 @@ class Resolved:
 
     settings: Settings
     given: Mapping[str, Layer]
+
+    def fitted_to_size(self, images: int) -> tuple[Resolved, list[str]]:
+        """The same with a preset's share of validation images raised where the data are few.
+
+        Args:
+            images: how many there are for training and validation together.
+
+        Returns:
+            Settings, and what was changed, in whole sentences.
+        """
+        share, usual = self.settings.validation, Settings.model_fields["validation"].default
+        least = min(MIN_VALIDATION_IMAGES, usual * images)
+        if "validation" in self.given or not 0 < share < usual or share * images >= least:
+            return self, []
+        raised = usual if usual * images <= MIN_VALIDATION_IMAGES else float(MIN_VALIDATION_IMAGES)
+        note = f"Validation raised from the preset's {share:g} to {raised:g}: there are few images."
+        return Resolved(self.settings.model_copy(update={"validation": raised}), self.given), [note]
 
     def fitted(self, training_images: int, image_shape: tuple[int, int, int]) -> tuple[Settings, list[str]]:
         """The settings with what a preset says fitted to the data; what the user gave is kept.

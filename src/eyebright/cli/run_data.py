@@ -36,9 +36,12 @@ def load_fitted(
     from eyebright.training.progress import say
 
     dataset = load_dataset(resolved.settings.data, data_dir=data_dir, progress=progress)
+    notes = list[str]()
+    if "validation" not in dataset.splits:
+        resolved, notes = resolved.fitted_to_size(len(dataset) - len(dataset.splits.get("test", ())))
     split = split_dataset(dataset, **resolved.settings.split)
-    settings, notes = resolved.fitted(len(split.train), dataset.image_shape)
-    for note in notes:
+    settings, more = resolved.fitted(len(split.train), dataset.image_shape)
+    for note in notes + more:
         say(console, note)
     return dataset, split, settings
 
