@@ -19,6 +19,14 @@ FILES = (*(f"data_batch_{number}.bin" for number in range(1, 6)), "test_batch.bi
 SHAPES = [(32, 32, 3), (28, 28, 1), (7, 5, 3), (8, 8, 1), (2, 9, 1), (1, 1, 3)]  # the sizes and channels that matter
 
 
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Decoded pictures are kept for one test alone."""
+    directory = tmp_path_factory.mktemp("cache")
+    monkeypatch.setenv("EYEBRIGHT_CACHE", str(directory))
+    return directory
+
+
 @pytest.fixture(params=SHAPES, ids=lambda shape: "x".join(map(str, shape)))
 def image_shape(request: pytest.FixtureRequest) -> tuple[int, int, int]:
     return request.param

@@ -176,6 +176,7 @@ BY_ANOTHER_PROGRAM = {
     "names of another hash": {"labels.json": b'{"class_names": ["a", "b", "c"], "sha256": "0"}'},
     "views that are none": {"inference.json": b"{}"},
     "views that are a list": {"inference.json": b'{"tta": ["mirror"]}'},
+    "an unknown fit": {"inference.json": b'{"tta": "none", "fit": "squeeze"}'},
     "views that are no JSON": {"inference.json": b"mirror"},
     "an unknown model": {"architecture.json": b'{"model": "resnet"}'},
     "another number of classes": {

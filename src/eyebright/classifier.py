@@ -20,17 +20,25 @@ from eyebright.backend import keras, versions
 from eyebright.errors import ClassifierError, DataError, StorageError, suggestion
 from eyebright.models import Architecture, build_model
 from eyebright.models.inference import VIEWS, Logits, ViewedLogits, ViewedLogitsFunction, compiled_viewed_logits
+from eyebright.picture_options import DEFAULT_FIT, FITS, Fit
 from eyebright.settings import TestTimeAugmentation
 
 KIND = "eyebright-classifier"
-VERSION = 2  # an Eyebright that reads 1 alone knows no inference.json, and would answer by one view without a word
+# An Eyebright that reads 1 alone knows no inference.json, and would answer by one view without a word; one that reads 2
+# alone would stretch every picture.
+VERSION = 3
 
 # How a picture of any size and mode becomes the classifier's input; `data/decode.py` does it.
 _PICTURES = {
     "orientation": "EXIF orientation applied",
+    "profile": "colours of an ICC profile become those of sRGB",
     "transparency": "composited on white",
-    "resize": "stretched to the input's height and width, bicubic with antialiasing",
     "dtype": "uint8, 0 … 255",
+}
+_RESIZE: dict[Fit, str] = {
+    "crop": "the middle of the input's proportions",
+    "stretch": "stretched",
+    "pad": "whole, between black bars",
 }
 
 
@@ -50,6 +58,7 @@ class Classifier:
         class_names: in the order of the model's outputs.
         weights: by name, as `model_weights` gives them.
         tta: the views by whose mean it answers, see `models.inference.VIEWS`.
+        fit: what is done with pictures of other proportions than the images that it takes.
 
     Raises:
         ClassifierError: another number of names than of classes, or an unknown `tta`. Weights that do not fit the
@@ -62,14 +71,18 @@ class Classifier:
         class_names: tuple[str, ...],
         weights: dict[str, NDArray[Any]],
         tta: TestTimeAugmentation = "none",
+        fit: Fit = DEFAULT_FIT,
     ) -> None:
         if len(class_names) != architecture.classes:
             raise ClassifierError(f"{len(class_names)} class names for a model of {architecture.classes} classes.")
         _check_tta(tta)
+        if fit not in FITS:
+            raise ClassifierError(f"fit {fit!r}: no such way to fit a picture.{suggestion(str(fit), FITS)}")
         self.architecture = architecture
         self.class_names = tuple(class_names)
         self.weights = weights
         self.tta = tta
+        self.fit = fit
         self._compiled: dict[TestTimeAugmentation, ViewedLogitsFunction] = {}
 
     @property
@@ -166,12 +179,13 @@ class Classifier:
         picture = {
             "image_shape": list(self.image_shape),
             **_PICTURES,
+            "resize": f"{_RESIZE[self.fit]}, to the input's height and width, bicubic with antialiasing",
             "pixels": self.architecture.preprocessing,
             "views": VIEWS[self.tta],
         }
         parts = {
             "architecture.json": storage.json_bytes(self.architecture.model_dump(mode="json")),
-            "inference.json": storage.json_bytes({"tta": self.tta}),
+            "inference.json": storage.json_bytes({"tta": self.tta, "fit": self.fit}),
             "labels.json": storage.json_bytes(labels),
             "preprocessing.json": storage.json_bytes(picture),
             "weights.npz": arrays_to_npz(self.weights),
@@ -199,13 +213,14 @@ class Classifier:
                 raise ClassifierError(f"{directory / 'labels.json'}: the class names do not match their SHA-256.")
             architecture = Architecture.model_validate_json(parts["architecture.json"])
             weights = npz_to_arrays(parts["weights.npz"])
-            tta: Any = json.loads(parts["inference.json"])["tta"] if "inference.json" in parts else "none"
+            inference: Any = json.loads(parts.get("inference.json", b'{"tta": "none"}'))
+            tta, fit = inference["tta"], inference.get("fit", "stretch")  # which earlier versions did
         except StorageError as error:
             raise ClassifierError(str(error)) from error
         except (ValueError, KeyError, TypeError) as error:  # verified, and written by another
             raise ClassifierError(f"{directory}: no valid classifier: {error}.") from error
         try:
-            return cls(architecture, class_names, weights, tta)
+            return cls(architecture, class_names, weights, tta, fit)
         except ClassifierError as error:
             raise ClassifierError(f"{directory}: {error}") from error
 

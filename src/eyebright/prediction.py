@@ -54,7 +54,7 @@ def predict_files(classifier: Classifier, paths: Sequence[str | Path], top: int 
     """
     for start in range(0, len(paths), _PICTURES_AT_ONCE):
         chunk = paths[start : start + _PICTURES_AT_ONCE]
-        decoded = [_decoded(path, classifier.image_shape) for path in chunk]
+        decoded = [_decoded(path, classifier) for path in chunk]
         pictures = [picture for picture in decoded if isinstance(picture, np.ndarray)]
         answers = iter(classifier.predict(np.stack(pictures)) if pictures else ())
         for path, picture in zip(chunk, decoded, strict=True):
@@ -64,9 +64,9 @@ def predict_files(classifier: Classifier, paths: Sequence[str | Path], top: int 
                 yield Prediction(str(path), _likeliest(next(answers), classifier.class_names, top))
 
 
-def _decoded(path: str | Path, image_shape: tuple[int, int, int]) -> NDArray[np.uint8] | ImageError:
+def _decoded(path: str | Path, classifier: Classifier) -> NDArray[np.uint8] | ImageError:
     try:
-        return decode_image(Path(path), image_shape)
+        return decode_image(Path(path), classifier.image_shape, classifier.fit)
     except ImageError as error:
         return error
 

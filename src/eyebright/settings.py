@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from eyebright.augmentation import Augmentation, named_policy
+from eyebright.picture_options import PictureOptions
 
 Model = Literal["softmax", "fc", "cnn"]
 Precision = Literal["auto", "float32", "bfloat16", "float64"]
@@ -50,14 +51,12 @@ Counts = Annotated[tuple[Count, ...], BeforeValidator(as_tuple), AfterValidator(
 Names = Annotated[tuple[Annotated[str, Field(min_length=1)], ...], BeforeValidator(as_tuple)]
 
 
-class Settings(BaseModel):
+class Settings(PictureOptions):
     """Everything that decides what a run computes. Immutable; unknown names and values out of range are errors.
 
     >>> Settings(epochs=3, hidden_units=64).learning_rate
     0.001
     """
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
     # What is learnt, from what
     data: str = Field("digits", min_length=1, description="A data set of the catalogue, or the path of one.")

@@ -138,7 +138,7 @@ DATA = {
     "a file that may not be read": (lambda p: forbidden(p / "d.npz"), ["d.npz", "Permission denied"]),
     "a directory without data": (lambda p: p, ["no data set is recognised", "CIFAR-10", "IDX", ".npz"]),
     "an empty file": (lambda p: toml(p / "d.npz", b""), ["d.npz"]),
-    "a file of another kind": (lambda p: toml(p / "d.csv", b"a,b"), ["d.csv", "not recognised"]),
+    "a file of another kind": (lambda p: toml(p / "d.h5", b"a,b"), ["d.h5", "not recognised"]),
 }  # fmt: skip
 
 SETTINGS = {

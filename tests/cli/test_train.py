@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from eyebright import Classifier
+from eyebright.picture_options import OF_PICTURE_FILES
 from eyebright.settings import UNUSED_BY_MODEL, Settings
 
 RESULTS = {
@@ -40,7 +41,7 @@ def test_a_run_says_its_settings_its_progress_its_accuracy_and_what_to_do_next(n
     printed = [line.split(" = ")[0] for line in lines if " = " in line]
     assert printed == sorted(printed)
     saved = tomllib.loads((tmp_path / "run" / "settings.toml").read_text())
-    assert printed == [name for name in saved if name not in UNUSED_BY_MODEL[saved["model"]]]
+    assert printed == [name for name in saved if name not in UNUSED_BY_MODEL[saved["model"]] | OF_PICTURE_FILES]
     progress = [line for line in lines if re.fullmatch(r"Step \d+, training accuracy \d\.\d{4}", line)]
     assert [line.split(",")[0] for line in progress] == ["Step 0", "Step 2"]
     results = json.loads((tmp_path / "run" / "results.json").read_text())

@@ -1,4 +1,7 @@
+"""What becomes of whole pictures of every mode, format and orientation. Of every size: test_fitting.py."""
+
 import io
+import os
 import struct
 import zlib
 
@@ -6,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from eyebright.data.decode import decode_image
+from eyebright.data.decode import decode_image, decode_picture, picture_size
 from eyebright.errors import ImageError
 
 RNG = np.random.default_rng(20)
@@ -40,24 +43,6 @@ def luma(colours: np.ndarray) -> np.ndarray:
 def on_white(colours: np.ndarray, alpha: np.ndarray) -> np.ndarray:
     share = alpha[..., None] / 255
     return colours * share + 255 * (1 - share)
-
-
-def bicubic(image: np.ndarray, height: int, width: int) -> np.ndarray:
-    """Reference: the cubic kernel with a = -0.5, widened where it shrinks; rows first, each pass rounded to uint8."""
-
-    def weights(size_in: int, size_out: int) -> np.ndarray:
-        scale = size_in / size_out
-        centres = (np.arange(size_out) + 0.5) * scale
-        x = np.abs((np.arange(size_in) + 0.5 - centres[:, None]) / max(scale, 1.0))
-        near, far = 1.5 * x**3 - 2.5 * x**2 + 1, -0.5 * x**3 + 2.5 * x**2 - 4 * x + 2
-        kernel = np.where(x < 1, near, np.where(x < 2, far, 0))  # [out, in]
-        return kernel / kernel.sum(axis=1, keepdims=True)
-
-    def rounded(values: np.ndarray) -> np.ndarray:
-        return np.clip(np.rint(values), 0, 255)
-
-    across = rounded(np.einsum("ow,hwc->hoc", weights(image.shape[1], width), image.astype(float)))
-    return rounded(np.einsum("oh,hwc->owc", weights(image.shape[0], height), across))
 
 
 # Modes
@@ -176,7 +161,9 @@ def test_of_16_bit_colours_the_upper_byte_stays():
     assert decode_image(png(1, 1, 16, 2, rows), (1, 1, 3)).ravel().tolist() == [0x12, 0xAB, 0xFF]
 
 
-@pytest.mark.parametrize(("mode", "words"), [("I", "32-bit integers"), ("F", "32-bit floating point numbers")])
+@pytest.mark.parametrize(
+    ("mode", "words"), [("I", "signed or 32-bit integers"), ("F", "32-bit floating point numbers")]
+)
 def test_pixels_of_32_bits_are_refused(mode, words):
     with pytest.raises(ImageError, match=f"its pixels are {words}, whose range is not known. Convert"):
         decode_image(encoded(Image.new(mode, (4, 4)), "TIFF"), (4, 4, 1))
@@ -231,23 +218,81 @@ def test_a_jpeg_with_an_orientation_and_16_bit_grey_are_turned_too():
     np.testing.assert_array_equal(deep, np.rint(np.rot90(SIXTEEN_BITS, -1) / 257))
 
 
-# Sizes
+# What a file was like
 
 
-@pytest.mark.parametrize("size_in", [(1, 1), (2, 3), (7, 5), (33, 31), (1, 400), (400, 1), (100, 64)])
-@pytest.mark.parametrize("size_out", [(1, 1), (8, 8), (32, 17)])
-def test_a_picture_is_stretched_by_the_bicubic_filter(size_in, size_out):
-    picture = RNG.integers(0, 256, (*size_in, 3), np.uint8)
-    stretched = decode_image(encoded(picture), (*size_out, 3))
-    assert np.abs(stretched - bicubic(picture, *size_out)).max() <= 1
+@pytest.mark.parametrize("file_format", ["JPEG", "PNG", "TIFF", "WEBP"])
+@pytest.mark.parametrize("orientation", [1, 3, 6])
+def test_the_size_is_known_by_the_header_as_by_decoding(tmp_path, file_format, orientation):
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    path = tmp_path / "picture"
+    path.write_bytes(encoded(COLOURS, file_format, exif=exif))
+    upright = (5, 7) if orientation == 6 else (7, 5)
+    assert picture_size(path) == decode_picture(path, (8, 8, 3), "crop").upright_size == upright
 
 
-def test_shrinking_is_antialiased():
-    stripes = np.tile(np.array([0, 255], np.uint8), (64, 32))  # columns of black and white, in turn
-    small = decode_image(encoded(stripes), (8, 8, 1))
-    assert np.abs(small.astype(int) - 127.5).max() < 8
+def test_an_orientation_behind_the_pixels_of_a_png_counts(tmp_path):
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    content = encoded(COLOURS)
+    path = tmp_path / "picture.png"
+    path.write_bytes(content[:-12] + chunk(b"eXIf", exif.tobytes()[6:]) + content[-12:])
+    assert picture_size(path) == (5, 7)
+    np.testing.assert_array_equal(decode_image(path, (5, 7, 3)), np.rot90(COLOURS, -1))
 
 
-def test_transparency_is_composited_before_the_picture_is_stretched():
-    picture = np.zeros((2, 2, 4), np.uint8)  # black wherever it shows, and it shows nowhere
-    assert decode_image(encoded(picture), (5, 5, 3)).min() == 255
+def test_the_size_of_what_is_no_picture_is_unknown(tmp_path):
+    (tmp_path / "words.png").write_text("no picture")
+    os.mkfifo(tmp_path / "pipe.png")
+    assert [picture_size(tmp_path / name) for name in ("words.png", "pipe.png", "none.png", ".")] == [None] * 4
+
+
+@pytest.mark.parametrize(
+    ("mode", "grey"), [("L", True), ("1", True), ("LA", True), ("I;16", True), ("P", False), ("RGB", False)]
+)
+def test_what_is_grey_is_known(mode, grey):
+    assert decode_picture(encoded(Image.new(mode, (3, 2))), (8, 8, 3), "crop").is_grey == grey
+
+
+# What Pillow reads in another way than the standards say
+
+
+def tiff(bits: int, white_is_zero: bool, values: bytes, width: int, sample_format: int = 1) -> bytes:
+    """A TIFF of one row, made by hand."""
+    tags = [(256, width), (257, 1), (258, bits), (259, 1), (262, 0 if white_is_zero else 1), (273, 0), (277, 1)]
+    tags += [(278, 1), (279, len(values)), (339, sample_format)]
+    start = 8 + 2 + 12 * len(tags) + 4
+    entries = [struct.pack("<HHIHH", tag, 3, 1, start if tag == 273 else value, 0) for tag, value in tags]
+    return b"II*\0" + struct.pack("<IH", 8, len(tags)) + b"".join(entries) + bytes(4) + values
+
+
+def test_12_bits_of_grey_are_scaled_by_their_own_range():
+    values = int("000fff800001", 16).to_bytes(6, "big")
+    assert decode_image(tiff(12, False, values, 4), (1, 4, 1)).ravel().tolist() == [0, 255, 128, 0]
+
+
+@pytest.mark.parametrize("bits", [8, 16])
+def test_where_0_is_white_grey_is_turned_round(bits):
+    values = np.array([0, 255] if bits == 8 else [0, 65_535], "<u2" if bits == 16 else "u1").tobytes()
+    assert decode_image(tiff(bits, True, values, 2), (1, 2, 1)).ravel().tolist() == [255, 0]
+
+
+def test_signed_pixels_are_refused():
+    content = tiff(16, False, np.array([-5, 300], "<i2").tobytes(), 2, sample_format=2)
+    with pytest.raises(ImageError, match="its pixels are signed or 32-bit integers, whose range is not known"):
+        decode_image(content, (1, 2, 1))
+
+
+@pytest.mark.parametrize(("bits", "row", "transparent", "shown"), [
+    (1, 0b01000000, 0, [255, 255]), (2, 0b01100000, 1, [255, 170]), (4, 0b00110110, 3, [255, 102]),
+])  # fmt: skip
+def test_a_transparent_grey_of_few_bits_shows_white(bits, row, transparent, shown):
+    content = png(2, 1, bits, 0, bytes([0, row]), chunk(b"tRNS", struct.pack(">H", transparent)))
+    assert decode_image(content, (1, 2, 1)).ravel().tolist() == shown
+
+
+def test_a_transparent_colour_of_16_bits_shows_white():
+    rows = b"\0" + np.array([500, 600, 700, 40_000, 0, 0], ">u2").tobytes()
+    content = png(2, 1, 16, 2, rows, chunk(b"tRNS", struct.pack(">HHH", 500, 600, 700)))
+    assert decode_image(content, (1, 2, 3)).tolist() == [[[255, 255, 255], [156, 0, 0]]]

@@ -13,7 +13,7 @@ from sklearn.datasets import load_digits
 
 from eyebright.data.catalog import CATALOG, CatalogFile
 from eyebright.data.loading import data_directory, load_dataset
-from eyebright.data.readers import read_dataset
+from eyebright.data.readers import read_arrays
 from eyebright.errors import DataError, DownloadError, MissingExtraError
 
 # Digits
@@ -52,7 +52,7 @@ def test_cifar10_put_there_by_hand_is_used(cifar10_path, tmp_path):
     dataset = load_dataset("cifar10", data_dir=tmp_path)
     assert (dataset.name, dataset.images.shape) == ("cifar10", (60_000, 32, 32, 3))
     assert {name: len(indices) for name, indices in dataset.splits.items()} == {"train": 50_000, "test": 10_000}
-    assert dataset.fingerprint == read_dataset(cifar10_path).fingerprint
+    assert dataset.fingerprint == read_arrays(cifar10_path).fingerprint
 
 
 def test_cifar10s_files_may_lie_there_without_their_directory(cifar10_path, tmp_path):

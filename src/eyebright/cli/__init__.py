@@ -10,6 +10,7 @@ from typing import Annotated
 
 import typer
 
+from eyebright.cli import cache
 from eyebright.cli.datasets import datasets
 from eyebright.cli.evaluate import evaluate
 from eyebright.cli.find_lr import find_lr
@@ -31,6 +32,7 @@ app = typer.Typer(
 )
 for command in (train, find_lr, evaluate, predict, plot, show_batch, tensorboard, datasets):
     app.command()(command)
+app.add_typer(cache.app, name="cache")
 
 
 # What writing to standard output fails with. Any other error of the operating system has another cause.

@@ -132,7 +132,8 @@ def _classifier(run: RunDirectory, checkpoint: str | None) -> Classifier:
 
         checkpoints = Checkpoints(run.path / "checkpoints", run.settings.keep_checkpoints)
         architecture = Architecture.of(run.settings, run.data.image_shape, len(run.data.class_names))
-        return checkpoints.load_classifier(checkpoint, architecture, run.data.class_names, run.settings.tta)
+        settings = run.settings
+        return checkpoints.load_classifier(checkpoint, architecture, run.data.class_names, settings.tta, settings.fit)
     return Classifier.load(run.path)
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
-from typing import Any, Literal, get_args, get_origin
+from types import UnionType
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 import typer
 
@@ -57,8 +58,15 @@ def _listed(name: str, choices: tuple[str, ...]) -> str:
 def _type(name: str) -> Any:
     """What Typer parses a setting as: text for a choice, whose mistakes the settings explain better."""
     annotation = Settings.model_fields[name].annotation
-    is_text = _choices(annotation) or get_origin(annotation) is tuple
+    is_text = _choices(annotation) or _is_tuple(annotation)
     return str | None if is_text else annotation | None  # type: ignore[operator]
+
+
+def _is_tuple(annotation: Any) -> bool:
+    """Whether a type is a tuple, or may be one."""
+    if get_origin(annotation) in (Annotated, Union, UnionType):
+        return any(map(_is_tuple, get_args(annotation)))
+    return get_origin(annotation) is tuple
 
 
 def _choices(annotation: Any) -> tuple[str, ...]:

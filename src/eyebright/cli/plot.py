@@ -74,4 +74,4 @@ def _draw_classifier(run: Path, layer: str | None, image: Path | None, path: Pat
         from eyebright.data.decode import decode_image
         from eyebright.evaluation.feature_maps import draw_features
 
-        draw_features(classifier, decode_image(image, classifier.image_shape), path)
+        draw_features(classifier, decode_image(image, classifier.image_shape, classifier.fit), path)

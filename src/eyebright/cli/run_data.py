@@ -35,10 +35,12 @@ def load_fitted(
     from eyebright.data.split import split_dataset
     from eyebright.training.progress import say
 
-    dataset = load_dataset(resolved.settings.data, data_dir=data_dir, progress=progress)
-    notes = list[str]()
+    options = resolved.settings.picture_options
+    dataset = load_dataset(resolved.settings.data, options=options, data_dir=data_dir, progress=progress)
+    notes = list(dataset.notes)
     if "validation" not in dataset.splits:
-        resolved, notes = resolved.fitted_to_size(len(dataset) - len(dataset.splits.get("test", ())))
+        resolved, more = resolved.fitted_to_size(len(dataset) - len(dataset.splits.get("test", ())))
+        notes += more
     split = split_dataset(dataset, **resolved.settings.split)
     settings, more = resolved.fitted(len(split.train), dataset.image_shape)
     for note in notes + more:
@@ -63,17 +65,28 @@ def load_run_data(run: RunDirectory, data: str | None, data_dir: Path | None, *,
     """
     from eyebright.data.catalog import CATALOG, is_here
     from eyebright.data.loading import data_directory, load_dataset
+    from eyebright.data.readers import is_picture_set, read_arrays
     from eyebright.errors import RunError
 
+    options = run.settings.picture_options
     if data is not None:
-        return load_dataset(data, data_dir=data_dir, progress=progress)
+        given = Path(data).expanduser()
+        if data not in CATALOG and is_picture_set(given) and read_arrays(given) is None:
+            height, width, channels = run.data.image_shape
+            shape = {
+                "image_size": (height, width),
+                "colour": "grey" if channels == 1 else "rgb",
+                "fit": run.settings.fit,
+            }
+            options = options.model_copy(update=shape)
+        return load_dataset(data, options=options, data_dir=data_dir, progress=progress)
     source = run.data.source or run.settings.data
     name, _, runs_data_dir = source.partition(":")
     if name in CATALOG:
         entry = CATALOG[name]
         if runs_data_dir and is_here(entry, Path(runs_data_dir)) and not is_here(entry, data_directory(data_dir)):
             data_dir = Path(runs_data_dir)
-        return load_dataset(name, data_dir=data_dir, progress=progress)
+        return load_dataset(name, options=options, data_dir=data_dir, progress=progress)
     if not os.path.lexists(source):
         raise RunError(f"{run.path}: its data are no longer in {source}. Give the path where they are now, as DATA.")
-    return load_dataset(source)
+    return load_dataset(Path(source), options=options, progress=progress)

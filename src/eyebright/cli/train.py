@@ -91,7 +91,7 @@ def _train(
     check_free(path)
     dataset, _, settings = load_fitted(resolved, data_dir, console, progress=console is not None)
     # Paths are kept whole: a run is resumed, and its settings used again, from other directories, too.
-    paths = {"data": settings.data not in CATALOG, "teacher": settings.teacher is not None}
+    paths = {"data": settings.data not in CATALOG, "teacher": settings.teacher, "exclude": settings.exclude}
     settings = settings.model_copy(
         update={key: _whole_path(getattr(settings, key)) for key, is_path in paths.items() if is_path}
     )

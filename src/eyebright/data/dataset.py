@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from types import MappingProxyType
 
@@ -30,6 +30,11 @@ class Dataset:
             it came with none. What a run uses is made by `split_dataset`.
         source: where it was loaded from, as `load_dataset` notes it; "" for data made in memory. No part of the
             fingerprint.
+        paths: of the picture files, one an image, relative to the source; empty for data that came as arrays. No part
+            of the fingerprint.
+        groups: int32 [N]: images of the same number stay on one side of every split that is made; -1 for an image that
+            is in no group. None where there are no groups.
+        notes: what the user should know of how it was read, in whole sentences. No part of the fingerprint.
 
     Raises:
         DataError: an array of another shape or type, no images, a label out of range, a class name twice or
@@ -47,6 +52,9 @@ class Dataset:
     name: str
     splits: Mapping[str, NDArray[np.int64]] = field(default_factory=dict)
     source: str = ""
+    paths: tuple[str, ...] = ()
+    groups: NDArray[np.int32] | None = None
+    notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         images, labels = np.asanyarray(self.images), np.asarray(self.labels)
@@ -57,6 +65,10 @@ class Dataset:
             view = array.view()
             view.flags.writeable = False
             object.__setattr__(self, name, view)
+        if self.groups is not None:
+            object.__setattr__(self, "groups", _checked_groups(self.name, np.array(self.groups), len(images)))
+        if self.paths and len(self.paths) != len(images):
+            raise DataError(f"{self.name}: {len(self.paths):,} paths for {len(images):,} images.")
         for indices in splits.values():
             indices.flags.writeable = False
         object.__setattr__(self, "class_names", tuple(self.class_names))
@@ -64,6 +76,31 @@ class Dataset:
 
     def __len__(self) -> int:
         return len(self.labels)
+
+    def subset(self, kept: NDArray[np.int64]) -> Dataset:
+        """The data set of some of the images, in their order.
+
+        Args:
+            kept: int64 [n], ascending.
+
+        Raises:
+            DataError: none is kept, or none of a split that it came with.
+        """
+        places = np.full(len(self), -1)
+        places[kept] = np.arange(len(kept))
+        splits = {name: found[found >= 0] for name, found in ((n, places[i]) for n, i in self.splits.items())}
+        return replace(
+            self,
+            images=self.images[kept],
+            labels=self.labels[kept],
+            splits=splits,
+            paths=tuple(self.path(index) for index in kept.tolist()),
+            groups=None if self.groups is None else self.groups[kept],
+        )
+
+    def path(self, index: int) -> str:
+        """What to call an image: the path of its file, or its place among all, from 0."""
+        return self.paths[index] if self.paths else str(index)
 
     @property
     def image_shape(self) -> tuple[int, int, int]:
@@ -78,7 +115,7 @@ class Dataset:
 
     @cached_property
     def fingerprint(self) -> str:
-        """SHA-256, 64 hexadecimal digits, over shape, pixels, labels, class names and the splits it came with.
+        """SHA-256, 64 hexadecimal digits, over shape, pixels, labels, class names, and its splits and groups.
 
         Readers put images whose order on disk carries no meaning into a canonical order, so that the same data has
         the same fingerprint wherever it lies.
@@ -99,6 +136,8 @@ class Dataset:
             add("class", name.encode())
         for name in sorted(self.splits):
             add(f"split {name}", self.splits[name].astype("<i8").tobytes())
+        if self.groups is not None and (self.groups >= 0).any():  # what is in no group is as if there were none
+            add("groups", self.groups.astype("<i4").tobytes())
         return digest.hexdigest()
 
 
@@ -140,6 +179,13 @@ def _check_arrays(
             f"{name}: the label of image {first} is {int(labels[first])}; labels must lie in 0 … "
             f"{len(class_names) - 1} ({outside.size:,} do not)."
         )
+
+
+def _checked_groups(name: str, groups: NDArray[np.int32], n: int) -> NDArray[np.int32]:
+    if groups.dtype != np.int32 or groups.shape != (n,):
+        raise DataError(f"{name}: groups must be int32 [{n}]; these are {groups.dtype} {list(groups.shape)}.")
+    groups.flags.writeable = False
+    return groups
 
 
 def _check_splits(name: str, splits: Mapping[str, NDArray[np.int64]], n: int) -> None:

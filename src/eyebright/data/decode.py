@@ -2,68 +2,90 @@
 
 What happens to a picture, in this order (a saved classifier's `preprocessing.json` records it in short):
 
-1. It is decoded; of an animation, or a file of several pages, the first.
+1. It is decoded; of an animation, or a file of several pages, the first. A JPEG file that is far larger than what is
+   wanted is decoded at a half, a quarter or an eighth of its size, but never at less than 1.75 times the wanted one
+   (`tests/data/test_decode.py` says by how little that changes the result).
 2. Its EXIF orientation is applied.
-3. A 16-bit grey value v becomes round(v / 257), so that 0 and 65,535 become 0 and 255. (Of 16-bit colours Pillow keeps
-   the upper byte.) Pixels of 32 bits, integer or floating point, are refused: no range is agreed on for them.
-4. Transparency is composited on white.
-5. Its colours become grey (ITU-R 601: 0.299 R + 0.587 G + 0.114 B) or RGB, as the classifier takes them.
-6. It is stretched to the classifier's height and width, bicubic with antialiasing. A picture that has that size already
-   keeps its pixels untouched.
+3. A 16-bit grey value v becomes round(v / 257), so that 0 and 65,535 become 0 and 255; a 12-bit one round(v / 4095 ·
+   255). (Of 16-bit colours Pillow keeps the upper byte.) Pixels of 32 bits, integer or floating point, and signed ones
+   are refused: no range is agreed on for them.
+4. The colours of a profile (ICC) become those of sRGB. A profile that is damaged, of other colours than the picture's,
+   or by no more than two levels different from sRGB, is left aside.
+5. Transparency is composited on white.
+6. Its colours become grey (ITU-R 601: 0.299 R + 0.587 G + 0.114 B) or RGB, as the classifier takes them.
+7. It is brought to the classifier's height and width, bicubic with antialiasing: of `fit` "crop" the largest part in
+   its middle that has their proportions; of "stretch" the whole of it; of "pad" the whole of it, between black bars. A
+   picture that has that size already keeps its pixels untouched. Crop is the default: things keep their shapes, which
+   stretching changes by another amount in every picture, no pixel is spent on bars, and what a photograph shows is
+   mostly in its middle. Where it is not, "pad" loses nothing.
 """
 
 from __future__ import annotations
 
+import contextlib
 import io
+import logging
+import math
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from eyebright.data.fitting import SIDEWAYS, Margins, fitted, turned
+from eyebright.data.picture_files import FORMATS, diagnosis, read_picture_file
+from eyebright.data.pixels import as_shown, grey_levels, mend_transparency
 from eyebright.errors import ImageError
+from eyebright.picture_options import DEFAULT_FIT, Fit, PictureOptions
 
 if TYPE_CHECKING:
     from PIL.Image import Image
+    from PIL.ImageFile import ImageFile
 
-# Not all that Pillow opens: EPS would run Ghostscript, some formats have no signature and take any bytes, and JPEG 2000
-# can be cut where it still decodes, to black.
-_FORMATS = ("AVIF", "BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
+logging.getLogger("PIL").addHandler(logging.NullHandler())  # else it prints of damaged files, beside what is said here
 
-# What a file is that has these bytes at this offset. Those in `_FORMATS` can be read.
-_SIGNATURES = (
-    (0, b"\xff\xd8", "JPEG"),
-    (0, b"\x89PNG", "PNG"),
-    (0, b"GIF8", "GIF"),
-    (0, b"BM", "BMP"),
-    *((0, b"P%d" % i, "PPM") for i in range(1, 7)),
-    (0, b"II*\0", "TIFF"),
-    (0, b"MM\0*", "TIFF"),
-    (8, b"WEBP", "WEBP"),
-    (4, b"ftypavif", "AVIF"),
-    (4, b"ftypheic", "HEIC"),
-    (4, b"ftypmif1", "HEIC"),
-    (4, b"ftyp", "a video"),
-    (4, b"jP  ", "JPEG 2000"),
-    (0, b"%PDF", "PDF"),
-    (0, b"%!PS", "PostScript"),
-    (0, b"PK\x03\x04", "a ZIP archive"),
-    (0, b"\x1f\x8b", "a gzip archive"),
-    (0, b"<svg", "SVG"),
-    (0, b"<?xml", "XML"),
-    (0, b"<!DOCTYPE", "a web page"),
-    (0, b"<html", "a web page"),
-    (0, b"version https://git-lfs", "a Git LFS pointer (git lfs pull gets the file)"),
-)
+_MAX_PIXELS: int = PictureOptions.model_fields["max_pixels"].default
+_MAX_SIDE = 1_000_000  # pixels: the filter's table has 32 bytes for each pixel of a side
+_ORIENTATION = 0x0112  # the EXIF tag
+_LEAST_REDUCED = 1.75  # a JPEG file is decoded at no less than so many times the wanted size
+_FEW_PIXELS = 2**18  # a picture of no more is quickly decoded, to find what metadata stand behind its pixels
 
 
-def decode_image(source: Path | bytes, image_shape: tuple[int, int, int]) -> NDArray[np.uint8]:
+class Picture(NamedTuple):
+    """A decoded picture, and what its file was like.
+
+    Attributes:
+        pixels: uint8 [H, W, C], values 0 … 255.
+        size: (width, height) in the file, in pixels.
+        upright_size: (height, width) as it is shown, in pixels.
+        mode: Pillow's name of the kind of its pixels, for example "L" or "RGB".
+        format: of the file, for example "JPEG".
+    """
+
+    pixels: NDArray[np.uint8]
+    size: tuple[int, int]
+    upright_size: tuple[int, int]
+    mode: str
+    format: str
+
+    @property
+    def is_grey(self) -> bool:
+        """Whether it has no colours by the kind of its pixels."""
+        return self.mode in ("1", "L", "LA", "I", "F") or self.mode.startswith("I;16")
+
+
+def decode_image(
+    source: Path | bytes, image_shape: tuple[int, int, int], fit: Fit = DEFAULT_FIT, max_pixels: int = _MAX_PIXELS
+) -> NDArray[np.uint8]:
     """Decode one picture into the shape that a classifier takes.
 
     Args:
         source: a file, or the bytes of one.
         image_shape: (height, width, channels), channels 1 (grey) or 3 (RGB).
+        fit: what is done with a picture of other proportions.
+        max_pixels: a picture of more is refused.
 
     Returns:
         uint8 [H, W, C], values 0 … 255.
@@ -72,111 +94,112 @@ def decode_image(source: Path | bytes, image_shape: tuple[int, int, int]) -> NDA
         ImageError: no file, no picture, a damaged or truncated one, one with too many pixels, or one whose pixels
             have no agreed range.
     """
+    return decode_picture(source, image_shape, fit, max_pixels).pixels
+
+
+def decode_picture(
+    source: Path | bytes, image_shape: tuple[int, int, int], fit: Fit, max_pixels: int = _MAX_PIXELS
+) -> Picture:
+    """As `decode_image`, with what the file was like."""
     if isinstance(source, Path):
-        name, content = str(source), _read(source)
+        name, content = str(source), read_picture_file(source, max_pixels)
     else:
         name, content = "the picture", source
-    if not content:
-        raise ImageError(f"{name}: empty (0 bytes).")
-    from PIL import Image
-
+        if not content:
+            raise ImageError(f"{name}: empty (0 bytes).")
     height, width, channels = image_shape
     try:
-        image = _with_mode(_opened(content), "L" if channels == 1 else "RGB")
-        if image.size != (width, height):
-            image = image.resize((width, height), Image.Resampling.BICUBIC)
-    except Image.DecompressionBombError as error:
-        raise ImageError(f"{name}: more than {Image.MAX_IMAGE_PIXELS:,} pixels. Make it smaller first.") from error
+        with _without_warnings():
+            image = _opened(content, max_pixels)
+            size, mode, levels = image.size, image.mode, grey_levels(image)
+            upright, margins = _upright(image, (width, height))
+            shown = as_shown(upright, "L" if channels == 1 else "RGB", levels)
+            pixels = np.array(fitted(shown, margins, (width, height), fit), np.uint8)
+            upright_size = size if _orientation(image) in SIDEWAYS else size[::-1]
     except ImageError as error:
         raise ImageError(f"{name}: {error}") from error
     except Exception as error:  # there is no closed list of what decoders raise for damaged bytes
-        raise ImageError(f"{name}: {_diagnosis(content, error)}") from error
-    return np.array(image, np.uint8).reshape(image_shape)
+        raise ImageError(f"{name}: {diagnosis(content, error)}") from error
+    return Picture(pixels.reshape(image_shape), size, upright_size, mode, image.format or "")
 
 
-def _read(path: Path) -> bytes:
+def picture_size(path: Path) -> tuple[int, int] | None:
+    """(height, width) of a picture, upright, by its header; None where that cannot be read."""
+    from PIL import Image
+
     try:
-        if path.exists() and not path.is_file():
-            kind = "a directory" if path.is_dir() else "no regular file"
-            raise ImageError(f"{path}: this is {kind}, not a picture.")
-        return path.read_bytes()
-    except FileNotFoundError as error:
-        raise ImageError(f"{path}: no such file.") from error
-    except OSError as error:
-        raise ImageError(f"{path}: cannot be read: {error.strerror or error}.") from error
+        if not path.is_file():  # a pipe would be waited for
+            return None
+        with _without_warnings(), Image.open(path, formats=FORMATS) as image:
+            orientation = _orientation(image, header_only=image.width * image.height > _FEW_PIXELS)
+            sideways = orientation in SIDEWAYS and image.format != "TIFF"  # Pillow has turned a TIFF's size already
+            return image.size if sideways else (image.height, image.width)
+    except Exception:
+        return None
 
 
-def _opened(content: bytes) -> Image:
-    """The decoded picture, upright."""
-    from PIL import Image, ImageOps
-
+@contextlib.contextmanager
+def _without_warnings() -> Iterator[None]:
+    """Pillow warns of damaged metadata, which does no harm, and of many pixels, which are refused here."""
     with warnings.catch_warnings():
-        # Pillow warns of damaged metadata, which does no harm, and of many pixels, which are refused here. The filter
-        # is a narrow one because another thread may come to keep it.
-        warnings.filterwarnings("ignore", module=r"PIL\.")
-        image = Image.open(io.BytesIO(content), formats=_FORMATS)
-        limit = Image.MAX_IMAGE_PIXELS
-        if limit is not None and image.width * image.height > limit:
-            raise Image.DecompressionBombError
-        image.load()
-        ImageOps.exif_transpose(image, in_place=True)
+        warnings.filterwarnings("ignore", module=r"PIL\.")  # a narrow filter: another thread may come to keep it
+        yield
+
+
+def _opened(content: bytes, max_pixels: int) -> ImageFile:
+    """The picture as its header describes it, not yet decoded."""
+    from PIL import Image
+
+    if Image.MAX_IMAGE_PIXELS is not None and max_pixels > 2 * Image.MAX_IMAGE_PIXELS:
+        Image.MAX_IMAGE_PIXELS = max_pixels  # Pillow's own limit; it holds for the process, and the user asked for it
+    try:
+        image = Image.open(io.BytesIO(content), formats=FORMATS)
+    except Image.DecompressionBombError:
+        raise _too_large(max_pixels) from None
+    if image.width * image.height > max_pixels:
+        raise _too_large(max_pixels)
+    if max(image.size) > _MAX_SIDE:
+        raise ImageError(f"a side of more than {_MAX_SIDE:,} pixels. Cut it into smaller pictures.")
+    if image.format == "MPO":
+        image.format = "JPEG"  # with a second picture behind it, as some cameras write it
+    mend_transparency(image)
     return image
 
 
-def _with_mode(image: Image, mode: str) -> Image:
-    """The picture as "L" (grey) or "RGB", of 8 bits, on white."""
-    from PIL import Image
-
-    if image.mode.startswith("I;16") or (image.mode == "I" and image.format == "PPM"):
-        image = Image.fromarray(_from_16_bits(np.asarray(image), image.info.get("transparency")))
-    if image.mode in ("I", "F"):
-        kind = "integers" if image.mode == "I" else "floating point numbers"
-        raise ImageError(f"its pixels are 32-bit {kind}, whose range is not known. Convert it to 8 or 16 bits.")
-    if image.has_transparency_data:
-        white = Image.new("RGBA", image.size, "white")
-        image = Image.alpha_composite(white, image.convert("RGBA"))
-    return image.convert(mode)
+def _too_large(max_pixels: int) -> ImageError:
+    return ImageError(f"more than {max_pixels:,} pixels. Make it smaller first, or allow more (--max-pixels).")
 
 
-def _from_16_bits(values: NDArray[np.generic], transparent: int | None) -> NDArray[np.uint8]:
-    """Grey values 0 … 65,535 as 0 … 255; the one that means transparent becomes white."""
-    wide = values.astype(np.uint32)
-    grey = ((wide + 128) // 257).astype(np.uint8)  # round(v / 257)
-    if transparent is not None:
-        grey[wide == transparent] = 255
-    return grey
+def _orientation(image: Image, *, header_only: bool = False) -> int:
+    """The EXIF orientation, 1 … 8; 1, upright, where there is none or the metadata cannot be read.
+
+    Args:
+        image: a TIFF file that is decoded has been turned by Pillow and has none any more.
+        header_only: whether what may stand behind the pixels of a PNG is left aside, as it is only found by decoding.
+    """
+    from PIL import Image as Module
+
+    try:
+        exif = Module.Image.getexif(image) if header_only else image.getexif()
+        orientation = exif.get(_ORIENTATION)
+    except Exception:  # as many kinds as damaged pixels have
+        return 1
+    return orientation if isinstance(orientation, int) and 1 <= orientation <= 8 else 1
 
 
-def _diagnosis(content: bytes, error: Exception) -> str:
-    """What is wrong with bytes that could not be decoded."""
-    from PIL import UnidentifiedImageError
+def _upright(image: ImageFile, wanted: tuple[int, int]) -> tuple[Image, Margins]:
+    """The decoded picture, upright, with its margins.
 
-    kind = next((k for offset, signature, k in _SIGNATURES if content.startswith(signature, offset)), None)
-    if kind not in _FORMATS and isinstance(error, UnidentifiedImageError):
-        looks = f"it begins like {kind}" if kind else f"it begins with the bytes {content[:8].hex(' ')}"
-        return f"no picture that can be read: {looks}. What can be read: {', '.join(_FORMATS)}."
-    kind = kind or "picture"
-    expected = _expected_bytes(content)
-    if len(content) < expected:
-        return f"truncated {kind} ({len(content):,} of at least {expected:,} bytes). Get the whole file."
-    if "truncated" in str(error).lower():
-        return f"truncated {kind} ({len(content):,} bytes; its end is missing). Get the whole file."
-    reason = "its header cannot be read" if isinstance(error, UnidentifiedImageError) else str(error) or repr(error)
-    return f"damaged {kind} ({len(content):,} bytes): {reason}."
-
-
-def _expected_bytes(content: bytes) -> int:
-    """How long a file must at least be by what it says itself; 0 where its format does not say."""
-    if content.startswith(b"BM"):
-        return int.from_bytes(content[2:6], "little")
-    if content.startswith(b"RIFF"):
-        return int.from_bytes(content[4:8], "little") + 8
-    if content.startswith(b"\x89PNG"):
-        end = 8  # of the signature, then of each chunk: length, type, data, checksum
-        while end + 8 <= len(content):
-            chunk = content[end + 4 : end + 8]
-            end += 12 + int.from_bytes(content[end : end + 4], "big")
-            if chunk == b"IEND":
-                return end
-        return end + 12  # the chunk IEND, the last, has 12 bytes
-    return 0
+    Args:
+        image: not yet decoded.
+        wanted: (width, height); a JPEG is decoded at no less than `_LEAST_REDUCED` times that, if it is larger.
+    """
+    margins = Margins()
+    if image.format == "JPEG":
+        width, height = reversed(wanted) if _orientation(image) in SIDEWAYS else wanted
+        scale = _LEAST_REDUCED * max(width / image.width, height / image.height)
+        drafted = image.draft(image.mode, (math.ceil(image.width * scale), math.ceil(image.height * scale)))
+        if drafted is not None:  # the last column and the last row may show less of the picture than the others
+            margins = Margins(right=image.width - drafted[1][2], bottom=image.height - drafted[1][3])
+    image.load()
+    return turned(image, margins, _orientation(image))

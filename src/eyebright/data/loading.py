@@ -10,12 +10,20 @@ import numpy as np
 
 from eyebright.data.catalog import CATALOG, DIGITS, CatalogEntry
 from eyebright.data.dataset import Dataset
-from eyebright.errors import DataError, MissingExtraError, suggestion
+from eyebright.data.listing import read_exclusions
+from eyebright.errors import DataError, MissingExtraError, SettingsError, suggestion
+from eyebright.picture_options import PictureOptions
 
 ENVIRONMENT_VARIABLE = "EYEBRIGHT_DATA"
 
 
-def load_dataset(data: str | Path, *, data_dir: Path | None = None, progress: bool = False) -> Dataset:
+def load_dataset(
+    data: str | Path,
+    *,
+    options: PictureOptions | None = None,
+    data_dir: Path | None = None,
+    progress: bool = False,
+) -> Dataset:
     """Load a data set of the catalogue, or one that lies somewhere.
 
     A data set of the catalogue is downloaded at its first use, verified, and kept in the data directory. One that was
@@ -27,11 +35,13 @@ def load_dataset(data: str | Path, *, data_dir: Path | None = None, progress: bo
     Args:
         data: a name of the catalogue (`eyebright datasets` lists them) or a path. A name wins over a file or directory
             of the same name; "./digits", or a `Path`, means the latter.
+        options: how pictures are read; data that come as arrays of pixels take none but `exclude`.
         data_dir: the data directory; by default what EYEBRIGHT_DATA says, or else the user's data directory.
-        progress: whether a download shows a progress bar on standard error.
+        progress: whether a download, or the reading of pictures, shows a progress bar on standard error.
 
     Raises:
         DataError: no such name and no such path, or data that cannot be read.
+        SettingsError: options of pictures for data that are none.
         DownloadError: a download failed.
         MissingExtraError: what the data set needs is not installed.
 
@@ -39,15 +49,35 @@ def load_dataset(data: str | Path, *, data_dir: Path | None = None, progress: bo
     >>> digits.images.shape, digits.images.max(), digits.splits
     ((1797, 8, 8, 1), np.uint8(255), mappingproxy({}))
     """
+    options = options or PictureOptions.model_validate({})
     if isinstance(data, str) and data in CATALOG:
-        return _load_entry(CATALOG[data], data_directory(data_dir), progress=progress)
-    path = Path(data)
+        return _of_arrays(_load_entry(CATALOG[data], data_directory(data_dir), progress=progress), options)
+    path = Path(data).expanduser()
     if not os.path.lexists(path):
-        near = suggestion(str(data).lower(), CATALOG)
-        raise DataError(f"{str(data)!r} is neither the name of a data set nor a path that exists.{near}")
-    from eyebright.data.readers import read_dataset
+        if isinstance(data, Path):
+            raise DataError(f"{path}: nothing is there. (A Path means a file; the catalogue's names are strings.)")
+        near = suggestion(data.lower(), CATALOG)
+        raise DataError(f"{data!r} is neither the name of a data set nor a path that exists.{near}")
+    from eyebright.data.picture_sets import read_pictures
+    from eyebright.data.readers import read_arrays
 
-    return replace(read_dataset(path), source=str(path.resolve()))
+    dataset = read_arrays(path)
+    dataset = read_pictures(path, options, progress=progress) if dataset is None else _of_arrays(dataset, options)
+    return replace(dataset, source=str(path.resolve()))
+
+
+def _of_arrays(dataset: Dataset, options: PictureOptions) -> Dataset:
+    given = [name for name in options.given if name != "exclude"]
+    if given:
+        raise SettingsError(
+            f"--{given[0].replace('_', '-')}: is for picture files; {dataset.name} comes as arrays of pixels."
+        )
+    if options.exclude is None:
+        return dataset
+    excluded = set(read_exclusions(Path(options.exclude)))
+    kept = np.array([dataset.path(index) not in excluded for index in range(len(dataset))])
+    note = f"{(~kept).sum():,} images left out by {options.exclude}."
+    return replace(dataset.subset(np.flatnonzero(kept)), notes=(*dataset.notes, note))
 
 
 def data_directory(data_dir: Path | None = None) -> Path:
@@ -74,9 +104,12 @@ def _load_entry(entry: CatalogEntry, data_dir: Path, *, progress: bool) -> Datas
 
         fetch(entry, data_dir, progress=progress)
         path = entry.found_in(data_dir) or entry.directory(data_dir)
-    from eyebright.data.readers import read_dataset
+    from eyebright.data.readers import read_arrays
 
-    return replace(_checked(entry, read_dataset(path), path), source=f"{entry.name}:{data_dir.resolve()}")
+    dataset = read_arrays(path)
+    if dataset is None:
+        raise DataError(f"{path}: this is not {entry.name}. Remove it to have the right one downloaded.")
+    return replace(_checked(entry, dataset, path), source=f"{entry.name}:{data_dir.resolve()}")
 
 
 def _digits(entry: CatalogEntry) -> Dataset:

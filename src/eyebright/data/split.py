@@ -1,4 +1,4 @@
-"""Training, validation and test images: a stratified split that is a pure function of (labels, seed)."""
+"""Training, validation and test images: a stratified split that is a pure function of (labels, groups, seed)."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eyebright.data.dataset import Dataset
+from eyebright.data.grouping import Units, choose_units, has_groups
 from eyebright.errors import DataError, SettingsError
 from eyebright.randomness import Stream, permutation
 
@@ -38,6 +39,10 @@ def split_dataset(dataset: Dataset, *, validation: float, test_fraction: float, 
     no other split: `test` first, then `validation` from what is left. Each class gives its share, to less than one
     image (largest remainder), and the total is exact. The pixels play no part.
 
+    Where the data have groups, none of them is parted by what is drawn, and the numbers are as near to these shares as
+    whole groups come (see `grouping.choose_units`); no class's last training image is taken. A class whose images are
+    all of one group cannot be tested, which is an error as a single image is; for validation it stays in training.
+
     A class of which there are no images at all takes no part and is no error: it is for `check` to report.
 
     Args:
@@ -53,7 +58,8 @@ def split_dataset(dataset: Dataset, *, validation: float, test_fraction: float, 
     Raises:
         SettingsError: `validation` or `test_fraction` is out of its range.
         DataError: the data are too few: a class with a single image, a class that would have no training image, a
-            single class, more validation images than there are for training, or a fraction that comes to no image.
+            single class, more validation images than there are for training, a fraction that comes to no image, or
+            groups too large to give their shares.
 
     >>> images, labels = np.zeros((20, 8, 8, 1), np.uint8), np.repeat([0, 1], 10).astype(np.int32)
     >>> dataset = Dataset(images, labels, ("zero", "one"), "twenty")
@@ -111,10 +117,36 @@ def _carve(
             f"{where} takes all {counts[label]} images of the class {dataset.class_names[label]!r} and leaves none to "
             "train on. Ask for fewer."
         )
+    taken = (_take_units if has_groups(dataset, pool) else _take_images)(dataset, pool, shares, seed, step)
+    if not len(taken):
+        none = ", or for none (validation = 0)" if step == _VALIDATION else ""
+        raise DataError(f"{where}: no whole group is small enough to come near to that. Ask for more{none}.")
+    return np.setdiff1d(pool, taken, assume_unique=True), taken
+
+
+def _take_images(
+    dataset: Dataset, pool: NDArray[np.int64], shares: NDArray[np.int64], seed: int, step: int
+) -> NDArray[np.int64]:
+    """Each class's share of a pool, images int64 [n], ascending."""
     order = pool[permutation(seed, Stream.SPLIT, step, len(pool))]
     labels = dataset.labels[order]
-    taken = np.sort(np.concatenate([order[labels == label][:share] for label, share in enumerate(shares)]))
-    return np.setdiff1d(pool, taken, assume_unique=True), taken
+    return np.sort(np.concatenate([order[labels == label][:share] for label, share in enumerate(shares)]))
+
+
+def _take_units(
+    dataset: Dataset, pool: NDArray[np.int64], shares: NDArray[np.int64], seed: int, step: int
+) -> NDArray[np.int64]:
+    """The same in whole groups, as near to the shares as they come."""
+    units = Units.of(dataset, pool, seed, step)
+    if step == _TEST:
+        for label, number in units.per_class.items():
+            if number == 1:
+                raise DataError(
+                    f"{dataset.name}: all images of the class {dataset.class_names[label]!r} are of one group (or the "
+                    "same picture), which cannot be divided between training and testing. Add images of another group, "
+                    "or leave the class out."
+                )
+    return pool[choose_units(units, shares, dataset.class_counts(pool))[units.of_image]]
 
 
 def _shares(total: int, counts: NDArray[np.int64]) -> NDArray[np.int64]:

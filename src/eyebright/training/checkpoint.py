@@ -22,6 +22,7 @@ from eyebright.backend import keras, versions
 from eyebright.classifier import Classifier, arrays_to_npz, npz_to_arrays
 from eyebright.errors import CheckpointError, StorageError
 from eyebright.models import Architecture
+from eyebright.picture_options import DEFAULT_FIT, Fit
 from eyebright.settings import TestTimeAugmentation
 
 KIND = "eyebright-checkpoint"
@@ -159,6 +160,7 @@ class Checkpoints:
         architecture: Architecture,
         class_names: tuple[str, ...],
         tta: TestTimeAugmentation = "none",
+        fit: Fit = DEFAULT_FIT,
     ) -> Classifier:
         """The classifier of one checkpoint, of the averaged weights where the training averages.
 
@@ -167,6 +169,7 @@ class Checkpoints:
             architecture: of the run.
             class_names: of the run.
             tta: of the run.
+            fit: of the run.
 
         Raises:
             CheckpointError: no such checkpoint, or it is damaged.
@@ -178,7 +181,7 @@ class Checkpoints:
             for key, array in arrays.items()
             if key.startswith(prefix)
         }
-        return Classifier(architecture, class_names, weights, tta)
+        return Classifier(architecture, class_names, weights, tta, fit)
 
     def _read(self, name: str) -> tuple[TrainingState, dict[str, NDArray[Any]]]:
         path = self.directory / name

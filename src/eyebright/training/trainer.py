@@ -20,6 +20,7 @@ from eyebright.errors import TrainingInterrupted
 from eyebright.metrics.scores import accuracy_score, log_loss
 from eyebright.models import measure
 from eyebright.models.folding import fold
+from eyebright.picture_options import OF_PICTURE_FILES
 from eyebright.run_directory import DataRecord, RunDirectory, check_free
 from eyebright.settings import UNUSED_BY_MODEL, Settings
 from eyebright.sources import as_text
@@ -94,8 +95,9 @@ def train(
     load_teacher(settings, dataset)
     model = build(settings, dataset)
     run = RunDirectory.create(run_dir, settings, DataRecord.of(dataset, split))
+    unused = UNUSED_BY_MODEL[settings.model] | (set() if dataset.paths else OF_PICTURE_FILES)
     for key, value in settings.to_dict().items():
-        if key not in UNUSED_BY_MODEL[settings.model]:
+        if key not in unused:
             say(console, f"{key} = {as_text(value)}")
     say(console, f"Precision {settings.precision}: {reason}")
     with run.locked():
@@ -165,7 +167,7 @@ def _train(
             with engine.final_weights():
                 weights = model_weights(model)
             architecture, weights = fold(architecture_of(settings, dataset), weights)
-            classifier = Classifier(architecture, dataset.class_names, weights, tta=settings.tta)
+            classifier = Classifier(architecture, dataset.class_names, weights, settings.tta, settings.fit)
             results = finish_run(run, classifier, dataset, split, state, started)
             monitor.record_results(state.step, results)
     return Run(run.path, results)

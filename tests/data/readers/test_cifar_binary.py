@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from eyebright.data.readers import read_dataset
+from eyebright.data.readers import read_arrays
 from eyebright.data.readers.cifar_binary import read_cifar10_binary, read_cifar100_binary
 from eyebright.data.split import split_dataset
 from eyebright.errors import DataError
@@ -22,7 +22,7 @@ def cifar100(formats, tmp_path):
 
 @pytest.fixture(scope="module")
 def real(cifar10_path):
-    return read_dataset(cifar10_path)
+    return read_arrays(cifar10_path)
 
 
 def test_cifar10_is_whole(real):
@@ -60,7 +60,7 @@ def test_an_official_batch_cut_between_two_records_is_noticed(cifar10_path, tmp_
     (tmp_path / "test_batch.bin").unlink()
     (tmp_path / "test_batch.bin").write_bytes(half)
     with pytest.raises(DataError, match=r"test_batch\.bin: it has 5,000 images where the official file has 10,000"):
-        read_dataset(tmp_path)
+        read_arrays(tmp_path)
 
 
 def test_pixels_and_labels_come_from_their_places_in_the_record(tmp_path, formats):
@@ -122,14 +122,14 @@ def test_both_labels_of_cifar100_are_checked(position, value, message, cifar100)
 def test_a_missing_file_of_cifar10_is_named(missing, cifar10):
     (cifar10 / missing).unlink()
     with pytest.raises(DataError, match=rf"missing {missing} \(the binary version of CIFAR-10 has data_batch_1"):
-        read_dataset(cifar10)
+        read_arrays(cifar10)
 
 
 @pytest.mark.parametrize("missing", ["train.bin", "test.bin", "fine_label_names.txt"])
 def test_a_missing_file_of_cifar100_is_named(missing, cifar100):
     (cifar100 / missing).unlink()
     with pytest.raises(DataError, match=f"missing {missing}"):
-        read_dataset(cifar100)
+        read_arrays(cifar100)
 
 
 def test_class_names_may_end_in_blank_lines_and_windows_line_ends(cifar10):
@@ -159,7 +159,7 @@ def test_reading_needs_no_more_memory_than_the_files_and_the_images(cifar10_path
 
     tracemalloc.start()
     try:
-        dataset = read_dataset(cifar10_path)
+        dataset = read_arrays(cifar10_path)
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()

@@ -5,7 +5,7 @@ import tracemalloc
 import numpy as np
 import pytest
 
-from eyebright.data.readers import read_dataset
+from eyebright.data.readers import read_arrays
 from eyebright.data.readers.idx import read_idx
 from eyebright.errors import DataError
 
@@ -38,7 +38,7 @@ def test_names_with_a_dot_are_read_as_well(compressed, formats, tmp_path, digits
     formats["idx-gz" if compressed else "idx"].write(tmp_path, digits)
     for file in list(tmp_path.iterdir()):
         file.rename(tmp_path / file.name.replace("-idx", ".idx"))
-    assert read_dataset(tmp_path).fingerprint == digits.fingerprint
+    assert read_arrays(tmp_path).fingerprint == digits.fingerprint
 
 
 def test_it_is_called_after_its_directory_and_its_classes_after_the_digits(mnist, tmp_path, monkeypatch):
@@ -65,7 +65,7 @@ def test_a_missing_file_is_named(missing, mnist):
     for file in directory.glob(f"{missing}*"):
         file.unlink()
     with pytest.raises(DataError, match=rf"missing {missing} \(or with \.gz\)"):
-        read_dataset(directory)
+        read_arrays(directory)
 
 
 @pytest.mark.parametrize(
@@ -101,14 +101,14 @@ def test_a_wrong_file_is_named(name, change, message, mnist):
     directory, change_file = mnist
     change_file(name, change)
     with pytest.raises(DataError, match=f"{name}.*: {message}"):
-        read_dataset(directory)
+        read_arrays(directory)
 
 
 def test_images_of_two_sizes_are_a_data_error(mnist, idx_content):
     directory, change = mnist
     change("t10k-images-idx3-ubyte", lambda content: idx_content(np.zeros((3, 4, 5), np.uint8)))
     with pytest.raises(DataError, match=r"training images are \[5, 4\] pixels and test images \[4, 5\]"):
-        read_dataset(directory)
+        read_arrays(directory)
 
 
 @pytest.mark.parametrize(
@@ -128,7 +128,7 @@ def test_a_damaged_gzip_file_is_named(change, formats, tmp_path, digits):
     file = tmp_path / f"{IMAGES}.gz"
     file.write_bytes(change(file.read_bytes()))
     with pytest.raises(DataError, match=rf"{IMAGES}\.gz: damaged gzip file .* Fetch it again"):
-        read_dataset(tmp_path)
+        read_arrays(tmp_path)
 
 
 @pytest.mark.parametrize("header", [[6, 5, 4], [2**32 - 1] * 3], ids=["of-the-right-size", "that-says-far-too-much"])
@@ -142,7 +142,7 @@ def test_a_gzip_bomb_fills_no_memory(header, formats, tmp_path, digits):
     tracemalloc.start()
     try:
         with pytest.raises(DataError, match="it has"):
-            read_dataset(tmp_path)
+            read_arrays(tmp_path)
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
@@ -152,4 +152,4 @@ def test_a_gzip_bomb_fills_no_memory(header, formats, tmp_path, digits):
 def test_the_uncompressed_file_is_taken_where_both_are_there(formats, tmp_path, digits):
     formats["idx-gz"].write(tmp_path, formats["idx"].dataset(9, 6, 3))
     formats["idx"].write(tmp_path, digits)
-    assert read_dataset(tmp_path).fingerprint == digits.fingerprint
+    assert read_arrays(tmp_path).fingerprint == digits.fingerprint

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
-from eyebright.data.readers import read_dataset
+from eyebright.data.readers import read_arrays
 from eyebright.data.readers.npz import read_npz
 from eyebright.errors import DataError
 
@@ -42,7 +42,7 @@ def save_keras(tmp_path):
 
 
 def test_images_and_labels_are_enough(save):
-    dataset = read_dataset(save())
+    dataset = read_arrays(save())
     np.testing.assert_array_equal(dataset.images, IMAGES)
     assert dataset.labels.tolist() == LABELS.tolist()
     assert (dataset.class_names, dataset.name, dict(dataset.splits)) == (("0", "1"), "fruit", {})
@@ -64,7 +64,7 @@ def test_labels_of_any_type_of_number_are_the_same_labels(dtype, save):
 
 
 def test_keras_arrays_are_joined_training_first(save_keras):
-    dataset = read_dataset(save_keras())
+    dataset = read_arrays(save_keras())
     np.testing.assert_array_equal(dataset.images, IMAGES)
     assert {name: indices.tolist() for name, indices in dataset.splits.items()} == {"train": [0, 1, 2], "test": [3]}
 
@@ -165,7 +165,7 @@ def float_images(value):
 )
 def test_wrong_arrays_are_named(arrays, message, save):
     with pytest.raises(DataError, match=r"fruit\.npz: .*" + message):
-        read_dataset(save(**arrays))
+        read_arrays(save(**arrays))
 
 
 def test_keras_arrays_of_two_sizes_are_a_data_error(save_keras):
@@ -229,7 +229,7 @@ def test_uncompressed_images_are_mapped_not_read(tmp_path):
     np.savez(path, images=images, labels=np.arange(100) % 2)
     tracemalloc.start()
     try:
-        dataset = read_dataset(path)
+        dataset = read_arrays(path)
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from eyebright.data.readers import read_dataset
+from eyebright.data.readers import read_arrays
 from eyebright.errors import DataError
 
 few = settings(max_examples=25, deadline=None)
@@ -27,7 +27,7 @@ def read_files(files, path):
     with tempfile.TemporaryDirectory() as directory:
         for name, content in files.items():
             (Path(directory) / name).write_bytes(content)
-        return read_dataset(Path(directory) / path)
+        return read_arrays(Path(directory) / path)
 
 
 @few
@@ -35,7 +35,7 @@ def read_files(files, path):
 def test_what_is_written_is_read_back(file_format, seed, train, test):
     dataset = file_format.dataset(seed, train, test)
     with tempfile.TemporaryDirectory() as directory:
-        read = read_dataset(file_format.write(Path(directory), dataset))
+        read = read_arrays(file_format.write(Path(directory), dataset))
         np.testing.assert_array_equal(read.images, dataset.images)
         np.testing.assert_array_equal(read.labels, dataset.labels)
         assert read.class_names == dataset.class_names
@@ -94,7 +94,7 @@ def test_a_flipped_bit_in_a_format_with_checksums_is_noticed(name, formats, tmp_
     for position in range(0, len(content), 3):  # a third of the bytes, to be quick
         file.write_bytes(content[:position] + bytes([content[position] ^ 0x10]) + content[position + 1 :])
         try:
-            read = read_dataset(path)
+            read = read_arrays(path)
         except DataError:
             continue
         # A bit that says nothing of them, as of the date. (The directory of a zip archive has no checksum: a bit there
@@ -109,7 +109,7 @@ def test_both_versions_of_cifar_have_one_fingerprint(variant, formats, tmp_path)
     read = []
     for version in ("binary", "python"):
         (tmp_path / version).mkdir()
-        read.append(read_dataset(formats[f"{variant}-{version}"].write(tmp_path / version, dataset)))
+        read.append(read_arrays(formats[f"{variant}-{version}"].write(tmp_path / version, dataset)))
     assert read[0].fingerprint == read[1].fingerprint
     assert read[0].name == read[1].name == variant
 
@@ -128,7 +128,7 @@ def test_the_official_directory_is_found_in_its_parent(name, usual, formats, tmp
     (tmp_path / usual).mkdir()
     formats[name].write(tmp_path / usual, dataset)
     (tmp_path / "README").write_text("unpacked by hand")
-    assert read_dataset(tmp_path).fingerprint == dataset.fingerprint
+    assert read_arrays(tmp_path).fingerprint == dataset.fingerprint
 
 
 def test_two_data_sets_at_one_path_are_not_chosen_between(formats, tmp_path):
@@ -136,38 +136,31 @@ def test_two_data_sets_at_one_path_are_not_chosen_between(formats, tmp_path):
         (tmp_path / usual).mkdir()
         formats[name].write(tmp_path / usual, formats[name].dataset(0, 5, 1))
     with pytest.raises(DataError, match=r"several data sets: CIFAR-10.*cifar-10-batches-bin; CIFAR-100.*cifar-100-b"):
-        read_dataset(tmp_path)
+        read_arrays(tmp_path)
 
 
-def test_the_message_for_an_unrecognised_directory_lists_what_is_recognised(tmp_path):
-    (tmp_path / "holiday.jpg").write_bytes(b"")
+def test_another_directory_a_table_and_an_archive_are_left_to_the_readers_of_pictures(tmp_path):
     (tmp_path / "train").mkdir()  # of a folder of pictures, not the pickle of CIFAR-100
-    with pytest.raises(DataError) as error:
-        read_dataset(tmp_path)
-    for part in (str(tmp_path), "holiday.jpg, train", "CIFAR-10, binary", "CIFAR-100, Python", "IDX", ".npz"):
-        assert part in str(error.value)
-
-
-def test_an_empty_directory_and_a_full_one_are_described(tmp_path):
-    with pytest.raises(DataError, match=r"found: nothing\)"):
-        read_dataset(tmp_path)
-    for number in range(1234):
-        (tmp_path / f"{number:04}.txt").touch()
-    with pytest.raises(DataError, match=r"0009\.txt and 1,224 more\)"):
-        read_dataset(tmp_path)
+    assert read_arrays(tmp_path) is None
+    for name in ("cifar-10-python.tar.gz", "labels.csv", "Train.PARQUET"):
+        (tmp_path / name).write_bytes(b"\x1f\x8b")
+        assert read_arrays(tmp_path / name) is None
 
 
 def test_an_unrecognised_file_is_a_data_error(tmp_path):
-    file = tmp_path / "cifar-10-python.tar.gz"
+    file = tmp_path / "images.h5"
     file.write_bytes(b"\x1f\x8b")
-    with pytest.raises(DataError, match=r"tar\.gz: this file is not recognised\. Recognised are: a directory of CIFAR"):
-        read_dataset(file)
+    with pytest.raises(DataError) as error:
+        read_arrays(file)
+    assert f"{file}: this file is not recognised. Recognised are: folders of pictures" in str(error.value)
+    for part in ("CIFAR-10, binary", "CIFAR-100, Python", "IDX", ".npz", ".csv", ".zip"):
+        assert part in str(error.value)
 
 
 @pytest.mark.parametrize("path", ["absent", "absent.npz", "absent/deeper", "with\0zero", "long" * 1000])
 def test_a_path_where_nothing_is_is_a_data_error(path, tmp_path):
     with pytest.raises(DataError):
-        read_dataset(tmp_path / path)
+        read_arrays(tmp_path / path)
 
 
 @pytest.mark.parametrize("link", ["data_batch_3.bin", "batches.meta.txt"])
@@ -180,7 +173,7 @@ def test_a_file_that_cannot_be_read_is_a_data_error(link, formats, tmp_path):
     (tmp_path / link).unlink()
     (tmp_path / link).symlink_to(unreadable)
     with pytest.raises(DataError, match=rf"{link}: cannot be read: Input/output error"):
-        read_dataset(tmp_path)
+        read_arrays(tmp_path)
 
 
 @pytest.mark.parametrize("suffix", ["train-images-idx3-ubyte", "train-images-idx3-ubyte.gz", "arrays.npz"])
@@ -190,7 +183,7 @@ def test_unreadable_files_of_the_other_formats_are_data_errors(suffix, tmp_path)
     (tmp_path / suffix).symlink_to("/proc/self/mem")
     (tmp_path / "train-labels-idx1-ubyte").write_bytes(b"")
     with pytest.raises(DataError, match=rf"{suffix}: cannot be read"):
-        read_dataset(tmp_path / suffix if suffix.endswith(".npz") else tmp_path)
+        read_arrays(tmp_path / suffix if suffix.endswith(".npz") else tmp_path)
 
 
 def test_a_directory_without_permission_is_a_data_error(tmp_path):
@@ -201,7 +194,7 @@ def test_a_directory_without_permission_is_a_data_error(tmp_path):
         os.seteuid(65534)
     try:
         with pytest.raises(DataError, match="closed: cannot be read: Permission denied"):
-            read_dataset(closed)
+            read_arrays(closed)
     finally:
         os.seteuid(user)
         closed.chmod(0o700)
@@ -215,4 +208,4 @@ def test_a_pipe_in_place_of_a_file_is_not_waited_for(formats, tmp_path):
         (directory / file).unlink()
         os.mkfifo(directory / file)
         with pytest.raises(DataError, match=rf"{file}: this is no regular file"):
-            read_dataset(directory)
+            read_arrays(directory)

@@ -1,4 +1,4 @@
-"""From files to a `Dataset`: one format a file. `read_dataset` recognises what lies at a path."""
+"""From files to a `Dataset`: one format a file. `read_arrays` recognises what lies at a path."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from eyebright.data.readers.cifar_python import read_cifar10_python, read_cifar1
 from eyebright.data.readers.files import cannot_read
 from eyebright.data.readers.idx import is_idx_file, read_idx
 from eyebright.data.readers.npz import read_npz
+from eyebright.data.readers.tables import TABLE_SUFFIXES
+from eyebright.data.unpacking import is_archive
 from eyebright.errors import DataError
 
-__all__ = ["read_dataset", "read_idx", "read_npz"]
-
-_SHOWN = 10  # of the names found, in a message
+__all__ = ["is_picture_set", "read_arrays", "read_idx", "read_npz", "recognised"]
 
 
 @dataclass(frozen=True)
@@ -65,18 +65,20 @@ _LAYOUTS = (
     ),
     _Layout("IDX (train-images-idx3-ubyte …, with or without .gz)", is_idx_file, read_idx),
 )
+_PICTURES = "folders of pictures, a table of them (.csv, .tsv, .parquet), or an archive of either (.zip, .tar …)"
 _NPZ = "a file .npz (arrays images and labels, or x_train, y_train, x_test, y_test)"
 
 
-def read_dataset(path: Path) -> Dataset:
-    """Read the data set that lies at a path.
+def read_arrays(path: Path) -> Dataset | None:
+    """Read the data set of arrays of pixels that lies at a path.
 
     Args:
         path: a directory, recognised by the files in it (or the parent of one of CIFAR's official directories), or a
             `.npz` file.
 
     Returns:
-        Images in the order of the files; the splits are those that the data came with.
+        Images in the order of the files; the splits are those that the data came with. None for what may be a set of
+        pictures: another directory, a table or an archive.
 
     Raises:
         DataError: nothing is there, it cannot be read, is not recognised, or is not what it should be.
@@ -86,8 +88,10 @@ def read_dataset(path: Path) -> Dataset:
             return _read_directory(path)
         if path.suffix.lower() == ".npz" and path.exists():
             return read_npz(path)
+        if is_picture_set(path):
+            return None
         if path.exists():
-            raise DataError(f"{path}: this file is not recognised. {_recognised()}")
+            raise DataError(f"{path}: this file is not recognised. {recognised()}")
     except OSError as error:
         raise cannot_read(path, error) from error
     except MemoryError as error:
@@ -95,7 +99,7 @@ def read_dataset(path: Path) -> Dataset:
     raise DataError(f"{path}: nothing is there. Give a path, or a name that `eyebright datasets` lists.")
 
 
-def _read_directory(directory: Path) -> Dataset:
+def _read_directory(directory: Path) -> Dataset | None:
     entries = sorted(directory.iterdir())
     # Files only: folders `train` and `test` are no pickles.
     files = [entry.name for entry in entries if not entry.is_dir()]
@@ -109,14 +113,15 @@ def _read_directory(directory: Path) -> Dataset:
     if candidates:
         layout, place = candidates[0]
         return layout.read(place)
-    names = [entry.name for entry in entries]
-    found = ", ".join(names[:_SHOWN]) or "nothing"
-    more = f" and {len(names) - _SHOWN:,} more" if len(names) > _SHOWN else ""
-    folders = any(entry.is_dir() for entry in entries)
-    hint = " Folders of pictures are not read yet: put the pictures into an .npz." if folders else ""
-    raise DataError(f"{directory}: no data set is recognised in it (found: {found}{more}). {_recognised()}{hint}")
+    return None
 
 
-def _recognised() -> str:
-    kinds = [f"a directory of {layout.description}" for layout in _LAYOUTS]
-    return f"Recognised are: {'; '.join([*kinds, _NPZ])}."
+def recognised() -> str:
+    """What `load_dataset` reads, in a sentence."""
+    kinds = [f"a directory of {layout.description.partition(' (')[0]}" for layout in _LAYOUTS]
+    return f"Recognised are: {'; '.join([_PICTURES, *kinds, _NPZ])}."
+
+
+def is_picture_set(path: Path) -> bool:
+    """Whether a path may be a set of pictures: a directory, a table or an archive."""
+    return path.is_dir() or (path.exists() and (path.name.lower().endswith(TABLE_SUFFIXES) or is_archive(path)))

@@ -1,0 +1,119 @@
+"""Images that stay together when images are divided: units, of which none is ever parted."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from eyebright.data.dataset import Dataset
+from eyebright.randomness import Stream, permutation
+
+_OF_NO_GROUP = 2**32  # beyond every group's number
+
+
+@dataclass(frozen=True)
+class Units:
+    """Some images of a data set as the units that they are divided in: a group, or a single image that is in none.
+
+    Attributes:
+        of_image: int64 [n], the unit of each image, numbered by their first image.
+        counts: for each unit the classes that it has images of, ascending, each with how many.
+        order: int64 [units], the units in random order. The place of a unit is that of its first image in the same
+            permutation that orders single images, so that neither a large nor a small one comes earlier.
+    """
+
+    of_image: NDArray[np.int64]
+    counts: list[list[tuple[int, int]]]
+    order: NDArray[np.int64]
+
+    @classmethod
+    def of(cls, dataset: Dataset, images: NDArray[np.int64], seed: int, step: int) -> Units:
+        """The units of some images, in an order drawn for a purpose.
+
+        Args:
+            dataset: whose groups and labels are read.
+            images: int64 [n], ascending.
+            seed: of the split.
+            step: of `Stream.SPLIT`.
+        """
+        groups = np.full(len(images), -1) if dataset.groups is None else dataset.groups[images].astype(np.int64)
+        numbers = np.where(groups < 0, _OF_NO_GROUP + np.arange(len(images)), groups)
+        _, first, unit = np.unique(numbers, return_index=True, return_inverse=True)
+        by_first = np.argsort(first, kind="stable")
+        renumbered = np.empty_like(by_first)
+        renumbered[by_first] = np.arange(len(by_first))
+        of_image = renumbered[unit]  # [n]
+        place = np.empty(len(images), np.int64)
+        place[permutation(seed, Stream.SPLIT, step, len(images))] = np.arange(len(images))
+        order = np.argsort(place[first[by_first]], kind="stable")
+        return cls(of_image, _class_counts(of_image, dataset.labels[images], len(first)), order)
+
+    def __len__(self) -> int:
+        return len(self.counts)
+
+    @property
+    def per_class(self) -> dict[int, int]:
+        """How many units have images of a class, by class; classes without images are left out."""
+        labels = [label for counts in self.counts for label, _ in counts]
+        return dict(zip(*(array.tolist() for array in np.unique(labels, return_counts=True)), strict=True))
+
+
+def has_groups(dataset: Dataset, images: NDArray[np.int64]) -> bool:
+    """Whether any of these images is in a group."""
+    return dataset.groups is not None and bool((dataset.groups[images] >= 0).any())
+
+
+def choose_units(units: Units, shares: NDArray[np.int64], available: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Choose whole units so that the numbers of their images come near to each class's share.
+
+    In their random order those are taken that are no more than what is missing of any class. Then units are added and
+    given back as long as that brings the numbers nearer to the shares (the sum over classes of what is too much or too
+    little), never one that would take a class's last image. In the end no single unit's change brings them nearer.
+    Where each unit is a single image, the numbers are the shares, and what is taken are each class's first images.
+
+    Args:
+        units: what to choose from.
+        shares: int64 [classes], how many images of each class to take; fewer than there are.
+        available: int64 [classes], how many there are.
+
+    Returns:
+        bool [units], which are taken.
+    """
+    missing, left = shares.tolist(), available.tolist()
+    taken = [False] * len(units)
+
+    def change(unit: int) -> None:
+        sign = 1 if taken[unit] else -1
+        taken[unit] = not taken[unit]
+        for label, count in units.counts[unit]:
+            missing[label] += sign * count
+            left[label] += sign * count
+
+    def is_nearer(unit: int) -> bool:
+        sign = 1 if taken[unit] else -1
+        change: int = sum(abs(missing[c] + sign * n) - abs(missing[c]) for c, n in units.counts[unit])
+        return change < 0
+
+    order = units.order.tolist()
+    for unit in order:
+        if all(count <= missing[label] for label, count in units.counts[unit]):
+            change(unit)
+    improved = any(missing)
+    while improved:
+        improved = False
+        for unit in order:
+            leaves_some = taken[unit] or all(count < left[label] for label, count in units.counts[unit])
+            if leaves_some and is_nearer(unit):
+                change(unit)
+                improved = True
+    return np.array(taken, bool)
+
+
+def _class_counts(of_image: NDArray[np.int64], labels: NDArray[np.int32], units: int) -> list[list[tuple[int, int]]]:
+    counts: list[list[tuple[int, int]]] = [[] for _ in range(units)]
+    pairs, numbers = np.unique(np.stack([of_image, labels]), axis=1, return_counts=True)  # [2, pairs], sorted
+    for unit, label, number in zip(*pairs.tolist(), numbers.tolist(), strict=True):
+        counts[unit].append((label, number))
+    return counts

@@ -1,0 +1,211 @@
+"""From a folder, a table or an archive of pictures to a `Dataset`, by way of the cache."""
+
+from __future__ import annotations
+
+import hashlib
+import sys
+from collections.abc import Iterable, Iterator
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from eyebright.data import cache
+from eyebright.data.cache_keys import listing_key, packed_key
+from eyebright.data.containers import open_listing, packed_files
+from eyebright.data.dataset import SPLIT_NAMES, Dataset
+from eyebright.data.listing import Listing
+from eyebright.data.picture_names import shown_path
+from eyebright.data.pictures import Decoded, decode_into, likely_size, refuse_unreadable
+from eyebright.data.workspace import cache_directory, locked
+from eyebright.errors import DataError
+from eyebright.picture_options import DEFAULT_SIDE, PictureOptions
+
+__all__ = ["open_listing", "read_pictures"]
+
+_NO_SPLIT = len(SPLIT_NAMES)  # in the index, of a picture that came in none
+_MOST_KINDS = 5  # of files that were passed over, in a note
+
+
+def read_pictures(path: Path, options: PictureOptions, *, progress: bool = False) -> Dataset:
+    """Read pictures, decoding those that the cache does not have yet.
+
+    They come in a canonical order, by class and then by the hash of their pixels, so that the same pictures have the
+    same fingerprint in whatever they lie.
+
+    Args:
+        path: a directory, a table or an archive.
+        options: what is read, and how.
+        progress: whether to show a progress bar on standard error.
+
+    Raises:
+        DataError: no pictures, or some of them, or what lists them, cannot be read; or the cache cannot be written.
+        SettingsError: options that contradict each other.
+        MissingExtraError: what this needs is not installed.
+    """
+    packed = packed_files(path, options)
+    if packed and (dataset := _cached(packed_key(path, options, packed))) is not None:
+        return dataset
+    with open_listing(path, options) as listing:
+        notes = _notes(listing)
+        if packed and all(map(listing.is_copy, listing.pictures)):
+            key = packed_key(path, options, packed)
+        else:
+            key = listing_key(listing, options, packed)
+        dataset = _cached(key)
+        if dataset is None:
+            with locked(key, waiting=lambda: _say("Another process reads these pictures: waiting for it.", progress)):
+                dataset = _cached(key) or _built(key, listing, notes, options, progress=progress)
+    return replace(dataset, notes=notes)
+
+
+def _built(key: str, listing: Listing, notes: tuple[str, ...], options: PictureOptions, *, progress: bool) -> Dataset:
+    """Decode pictures into an entry of the cache, and read that."""
+    cache.cache_limit()  # a mistake in it is said before the work, not after
+    pictures = listing.pictures
+    size = likely_size(pictures, options)
+    channels = 1 if options.colour == "grey" else 3
+    with cache.new_entry(key) as entry:
+        decoded = entry / "decoded"
+        grey, sizes = _decode(decoded, listing, (*size, channels), options, progress=progress)
+        if options.image_size is None and sizes != {size} and size != (DEFAULT_SIDE, DEFAULT_SIDE):
+            size = DEFAULT_SIDE, DEFAULT_SIDE  # what some of them said does not hold for all
+            grey, sizes = _decode(decoded, listing, (*size, channels), options, progress=progress)
+        pixels = np.memmap(decoded, np.uint8, "r", shape=(len(pictures), *size, channels))
+        _write(entry, listing, notes, pixels, 1 if options.colour == "auto" and grey else channels)
+        del pixels
+        decoded.unlink()
+    dataset = _cached(key)
+    if dataset is None:
+        raise DataError(f"{cache_directory()}: what was just written there is gone, or damaged. Is its disk sound?")
+    return dataset
+
+
+def _decode(
+    target: Path, listing: Listing, image_shape: tuple[int, int, int], options: PictureOptions, *, progress: bool
+) -> tuple[bool, set[tuple[int, int]]]:
+    """Decode pictures into a file; whether all of them are grey, and the sizes that they came in."""
+    grey, sizes, errors = True, set[tuple[int, int]](), dict[int, str]()
+    with closing(decode_into(target, listing.pictures, image_shape, options)) as parts:
+        for part in _shown(parts, len(listing.pictures), progress=progress):
+            grey = grey and bool(part.grey.all())
+            sizes |= part.sizes
+            errors |= part.errors
+    refuse_unreadable(listing.root, listing.pictures, errors)
+    return grey, sizes
+
+
+def _write(entry: Path, listing: Listing, notes: tuple[str, ...], pixels: NDArray[np.uint8], channels: int) -> None:
+    """Write an entry's files, its pictures in their canonical order."""
+    labels = {name: label for label, name in enumerate(listing.class_names)}
+    pictures = listing.pictures
+    hashes = [hashlib.sha256(_channels(image, channels)).digest() for image in pixels]
+
+    def canonical(place: int) -> tuple[int, bytes, str, str, str]:
+        picture = pictures[place]
+        return labels[picture.class_name], hashes[place], picture.split, picture.group, picture.path
+
+    order = sorted(range(len(pictures)), key=canonical)
+    ordered = [pictures[place] for place in order]
+    cache.write_entry(
+        entry,
+        {
+            "name": listing.name,
+            "source": shown_path(str(listing.root.resolve())),
+            "images": len(ordered),
+            "image_shape": [*pixels.shape[1:3], channels],
+            "class_names": list(labels),
+            "notes": notes,
+        },
+        {
+            "labels": np.array([labels[picture.class_name] for picture in ordered], np.int32),
+            "splits": np.array([_code(picture.split) for picture in ordered], np.int8),
+            "groups": _groups([picture.group for picture in ordered], [hashes[place] for place in order]),
+            "paths": np.frombuffer("\n".join(picture.path for picture in ordered).encode(), np.uint8),
+        },
+        (_channels(pixels[place], channels) for place in order),
+    )
+
+
+def _channels(image: NDArray[np.uint8], channels: int) -> bytes:
+    """The bytes of an image [H, W, C], of one channel where all three are the same."""
+    return (image if channels == image.shape[2] else image[..., 0]).tobytes()
+
+
+def _code(split: str) -> int:
+    return SPLIT_NAMES.index(split) if split else _NO_SPLIT
+
+
+def _groups(names: list[str], hashes: list[bytes]) -> NDArray[np.int32]:
+    """int32 [N], equal for pictures that belong together: of the same group, or with the same pixels; -1 for the rest.
+
+    Numbered from 0 as they first appear, so that they depend on nothing but what belongs together.
+    """
+    parents = list(range(len(names)))
+
+    def find(place: int) -> int:
+        while parents[place] != place:
+            parents[place] = place = parents[parents[place]]
+        return place
+
+    first: dict[Any, int] = {}
+    for place, (name, digest) in enumerate(zip(names, hashes, strict=True)):
+        for key in (("group", name), ("pixels", digest)) if name else (("pixels", digest),):
+            other = first.setdefault(key, place)
+            low, high = sorted((find(place), find(other)))
+            parents[high] = low
+    roots = np.array([find(place) for place in range(len(names))])
+    of_several = np.bincount(roots, minlength=len(names))[roots] > 1
+    groups = np.full(len(names), -1, np.int32)
+    groups[of_several] = np.unique(roots[of_several], return_inverse=True)[1]  # a root is the first of its group
+    return groups
+
+
+def _cached(key: str) -> Dataset | None:
+    entry = cache.read_entry(key)
+    if entry is None:
+        return None
+    description, index, images = entry
+    splits = {name: np.flatnonzero(index["splits"] == code) for code, name in enumerate(SPLIT_NAMES)}
+    return Dataset(
+        images,
+        index["labels"],
+        tuple(description["class_names"]),
+        description["name"],
+        {name: places for name, places in splits.items() if len(places)},
+        paths=tuple(index["paths"].tobytes().decode().split("\n")),
+        groups=index["groups"],
+        notes=tuple(description["notes"]),
+    )
+
+
+def _notes(listing: Listing) -> tuple[str, ...]:
+    """What the user should know: the listing's notes, and what was passed over, of many kinds the most frequent."""
+    kinds = sorted(listing.ignored.items(), key=lambda kind: (-kind[1], kind[0]))
+    told = [f"{count:,} {kind}" for kind, count in kinds[:_MOST_KINDS]]
+    if others := sum(count for _, count in kinds[_MOST_KINDS:]):
+        told.append(f"{others:,} files of other kinds")
+    return (*listing.notes, *((f"Passed over: {', '.join(told)}.",) if told else ()))
+
+
+def _say(message: str, progress: bool) -> None:
+    if progress:
+        print(message, file=sys.stderr)  # noqa: T201 - as the progress bar does
+
+
+def _shown(parts: Iterable[Decoded], total: int, *, progress: bool) -> Iterator[Decoded]:
+    if not progress:
+        yield from parts
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("Reading pictures"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("", total=total)
+        for part in parts:
+            yield part
+            bar.advance(task, len(part.grey))

@@ -1,0 +1,47 @@
+"""The how-to pages: all their commands and snippets run, in order; training is cut to a few steps."""
+
+import importlib.util
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PAGES = sorted((ROOT / "docs" / "how-to").glob("*.md"))
+
+
+def load_runner():
+    spec = importlib.util.spec_from_file_location("how_to_run", ROOT / "docs" / "tutorial" / "run.py")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules["how_to_run"] = module  # dataclasses look their module up
+    spec.loader.exec_module(module)
+    return module
+
+
+runner = load_runner()
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_every_block_of_a_page_runs(page, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    blocks = runner.read_blocks(page)
+    assert blocks
+    names = {}
+    for block in blocks:
+        if not block.long:
+            runner.run_block(block, names, in_small)
+
+
+def in_small(arguments):
+    """Run a command as the page has it, but for the length of a training."""
+    short = ["--max-steps", "8"] if arguments[:2] == ["eyebright", "train"] and "--folds" not in arguments else []
+    runner.run_command([*expanded(arguments), *short])
+
+
+def expanded(arguments):
+    """A shell's globs."""
+    return [
+        match
+        for argument in arguments
+        for match in (sorted(map(str, Path().glob(argument))) if "*" in argument else [argument])
+    ]
