@@ -94,7 +94,9 @@ def new_entry(key: str) -> Iterator[Path]:
         DataError: it cannot be written.
     """
     target = cache_directory() / key
-    with working_directory() as half_made, writing_to(target.parent):
+    with working_directory() as workplace, writing_to(target.parent):
+        half_made = workplace / "entry"  # which all may read who may read the cache, other than its parent
+        half_made.mkdir()
         yield half_made
         sync(half_made)
         if target.exists():  # one that did not verify

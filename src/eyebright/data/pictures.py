@@ -19,6 +19,7 @@ from eyebright.picture_options import DEFAULT_SIDE, Fit, PictureOptions
 _AT_ONCE = 64  # pictures in one task of a process
 _SERIAL = 4 * _AT_ONCE  # so few are decoded before other processes have started
 _LOOKED_AT = 64  # pictures whose size is read before any is decoded
+_IDLE_SECONDS = 10  # after which a process ends that has nothing to do, as where this one was killed
 _SHOWN = 10  # unreadable pictures in a message
 
 
@@ -95,7 +96,8 @@ def _in_parallel(tasks: Iterator[tuple[Path, int, list[Path], tuple[int, int, in
     except ModuleNotFoundError as error:
         raise MissingExtraError("Reading many pictures", "train") from error
     workers = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    parts = Parallel(n_jobs=workers, return_as="generator")(delayed(_decode_some)(*task) for task in tasks)
+    parallel = Parallel(n_jobs=workers, return_as="generator", idle_worker_timeout=_IDLE_SECONDS)
+    parts = parallel(delayed(_decode_some)(*task) for task in tasks)
     try:
         for part in parts:  # noqa: UP028 - `yield from` would close `parts` where its warning is heard
             yield part
