@@ -34,7 +34,7 @@ def test_a_row_for_each_activation_shows_the_picture_and_the_strongest_maps(netw
     draw_features(network, images[0], tmp_path / "features.png")
     with Image.open(tmp_path / "features.png") as picture:
         sheet = np.asarray(picture)
-    assert sheet.shape[:2] == (5 * 83 + 4, 12 * 68 + 4)  # whitening, and two blocks of two
+    assert sheet.shape[:2] == (6 * 83 + 4, 12 * 68 + 4)  # whitening, two blocks of two, and the third of the last
     for row in range(5):
         top = 4 + 83 * row + 15
         assert (sheet[top : top + 64 : 8, 4:68:8] == images[0]).all()

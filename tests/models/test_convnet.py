@@ -47,7 +47,7 @@ def test_images_of_every_size_go_through_the_same_network(shape, classes, expect
 
 
 def test_by_default_it_is_the_network_of_the_paper():
-    """Jordan 2024 counts 1.97 million weights."""
+    """Jordan 2024 counts 1.97 million weights; the third convolution of the last block has the rest."""
     model = build_model(architecture((32, 32, 3)))
     kernels = {weight.path: tuple(weight.shape) for weight in model.weights if len(weight.shape) > 1}
     assert kernels == {
@@ -58,16 +58,19 @@ def test_by_default_it_is_the_network_of_the_paper():
         "block_2_conv_2/kernel": (3, 3, 256, 256),
         "block_3_conv_1/kernel": (3, 3, 256, 256),
         "block_3_conv_2/kernel": (3, 3, 256, 256),
+        "block_3_conv_3/kernel": (3, 3, 256, 256),
         "logits/kernel": (256, 10),
     }
-    assert sum(int(np.prod(weight.shape)) for weight in model.trainable_variables) == 1_971_352
+    assert sum(int(np.prod(weight.shape)) for weight in model.trainable_variables) == 1_971_352 + 9 * 256**2 + 256
 
 
 @pytest.mark.parametrize("channels", [(6,), (6, 10), (4, 4, 4, 4)])
 def test_there_is_a_block_for_each_number_of_channels(channels):
     model = build_model(architecture(channels=channels))
     convolutions = [layer for layer in model.layers if "conv" in layer.name]
-    assert [layer.filters for layer in convolutions] == [number for number in channels for _ in range(2)]
+    assert [layer.filters for layer in convolutions] == [
+        number for number in (*channels, channels[-1]) for _ in range(2)
+    ][:-1]
     assert {layer.bias for layer in convolutions} == {None}
 
 
@@ -115,11 +118,21 @@ def test_the_last_layer_has_no_identity_and_each_layer_its_own_numbers():
     assert (IdentityUniform(2, 1, identity=False)((3, 3, 30, 30)) != uniform).all()
 
 
+def test_the_last_block_adds_a_third_convolution_to_its_maps():
+    model = build_model(architecture((8, 8, 3), channels=(4, 6)), "float64")
+    measure(model, pictures((8, 8, 3)), np.arange(4))
+    names = ("block_2_activation_2", "block_2_norm_3", "block_2_activation_3")
+    outputs = keras.Model(model.input, [model.get_layer(name).output for name in names])
+    before, third, after = (np.asarray(maps) for maps in outputs(pictures((8, 8, 3)), training=False))
+    assert np.abs(third).max() > 0
+    np.testing.assert_allclose(after, np.maximum(before + third, 0))
+
+
 @pytest.mark.parametrize("precision", ["float32", "bfloat16", "float64"])
 def test_logits_are_a_ninth_of_the_last_layers_sums_over_the_largest_value_of_each_map(precision):
     model = build_model(architecture((8, 8, 3), classes=4, channels=(6,)), precision)
     measure(model, pictures((8, 8, 3)), np.arange(4))
-    maps = keras.Model(model.input, model.get_layer("block_1_activation_2").output)
+    maps = keras.Model(model.input, model.get_layer("block_1_activation_3").output)
     images, every = pictures((8, 8, 3)), np.arange(4)
     largest = keras.ops.cast(maps(images, training=False), "float64").numpy().max(axis=(1, 2))  # [4, 6]
     expected = largest @ model.get_layer("logits").kernel.numpy() / 9
