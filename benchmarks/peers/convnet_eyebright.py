@@ -107,7 +107,8 @@ def describe(training: Training, steps: int) -> convnet_task.Task:
     model, settings, dataset = training.model, training.settings, training.dataset
     plans = [training.plan.steps(np.arange(number, number + 1)) for number in range(steps)]
     weights: dict[str, Any] = {}
-    layers = []
+    layers: list[convnet_task.Layer] = []
+    names_so_far: list[str] = []
     mean, deviation = np.zeros(1), np.ones(1)
     for layer in model.layers[1:]:  # the first is the input
         if isinstance(layer, Standardize):
@@ -117,7 +118,10 @@ def describe(training: Training, steps: int) -> convnet_task.Task:
         variables = _network_weights(layer)
         weights |= {variable.path: np.asarray(variable.value) for variable in variables}
         names = [variable.path for variable in variables]
-        layers.append({**_describe_layer(layer), "output": list(layer.output.shape[1:]), "weights": names})
+        names_so_far.append(layer.name)
+        layers.append(
+            {**_describe_layer(layer, names_so_far), "output": list(layer.output.shape[1:]), "weights": names}
+        )
     return convnet_task.Task(
         images=np.stack([training.engine.example_images(plan) for plan in plans]),
         labels=np.stack([dataset.labels[plan.rows[0]] for plan in plans]),
@@ -132,7 +136,8 @@ def describe(training: Training, steps: int) -> convnet_task.Task:
     )
 
 
-def _describe_layer(layer: keras.layers.Layer) -> convnet_task.Layer:
+def _describe_layer(layer: keras.layers.Layer, names: list[str]) -> convnet_task.Layer:
+    """A layer; `names` are of the layers so far, it included."""
     match layer:
         case keras.layers.Conv2D(strides=(1, 1)):
             options = {"filters": layer.filters, "size": list(layer.kernel_size), "padding": layer.padding}
@@ -150,6 +155,10 @@ def _describe_layer(layer: keras.layers.Layer) -> convnet_task.Layer:
             return {"kind": "dense", "units": layer.units, **_trained(layer)}
         case keras.layers.Rescaling(offset=0.0):
             return {"kind": "scaling", "factor": layer.scale}
+        case keras.layers.Add():
+            summed = [tensor._keras_history.operation.name for tensor in layer.input]
+            if len(summed) == 2 and names[-2] in summed:  # the peers go from each layer to the next
+                return {"kind": "sum", "with": names.index(next(name for name in summed if name != names[-2]))}
     raise SystemExit(f"layer {layer.name} ({type(layer).__name__}): the peers of convnet.py have to be taught it")
 
 

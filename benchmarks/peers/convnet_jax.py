@@ -20,6 +20,7 @@ def forward(task: convnet_task.Task, weights: Arrays, averages: Arrays, x: Any, 
     """Logits of a batch in training, and the new running averages of the normalisations."""
     x = x.astype(dtype)
     updated: Arrays = {}
+    outputs: list[Any] = []
     for number, layer in enumerate(task.layers):
         own = [weights[name] for name in layer["weights"]]
         match layer["kind"]:
@@ -41,8 +42,11 @@ def forward(task: convnet_task.Task, weights: Arrays, averages: Arrays, x: Any, 
                 x = x + own[1] if len(own) == 2 else x
             case "scaling":
                 x = x * layer["factor"]
+            case "sum":
+                x = x + outputs[layer["with"]]
             case kind:
                 raise SystemExit(f"no layer {kind}")
+        outputs.append(x)
     return x, updated
 
 

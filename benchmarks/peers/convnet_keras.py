@@ -28,7 +28,12 @@ class Clock(keras.callbacks.Callback):
 
 def build(task: convnet_task.Task) -> keras.Model:
     layers = [_layer(layer) for layer in task.layers]
-    model = keras.Sequential([keras.layers.Input(task.images.shape[2:]), *layers])
+    images = keras.Input(task.images.shape[2:])
+    outputs = [images]
+    for built, layer in zip(layers, task.layers, strict=True):
+        inputs = [outputs[-1], outputs[1 + layer["with"]]] if layer["kind"] == "sum" else outputs[-1]
+        outputs.append(built(inputs))
+    model = keras.Model(images, outputs[-1])
     for built, layer in zip(layers, task.layers, strict=True):
         if layer["kind"] == "convolution":
             built.kernel.trainable = layer["kernel_trained"]
@@ -61,6 +66,8 @@ def _layer(layer: convnet_task.Layer) -> keras.layers.Layer:
             return keras.layers.Dense(layer["units"], use_bias=len(layer["weights"]) == 2, dtype="float32")
         case "scaling":
             return keras.layers.Rescaling(layer["factor"], dtype="float32")
+        case "sum":
+            return keras.layers.Add()
     raise SystemExit(f"no layer {layer['kind']}")
 
 

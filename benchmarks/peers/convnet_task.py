@@ -25,6 +25,7 @@ Layer = dict[str, Any]
 - activation: function, by the name that all libraries give it
 - dense: units; kernel_trained, bias_trained
 - scaling: factor
+- sum: with, the place in the list of the layer whose output is added
 """
 
 

@@ -20,13 +20,20 @@ class Network(nn.Module):
         super().__init__()
         inputs = task.images.shape[-1]
         modules = []
+        self.summed = {number: layer["with"] for number, layer in enumerate(task.layers) if layer["kind"] == "sum"}
         for layer in task.layers:
-            modules.append(_module(layer, inputs, task.weights_of(layer)))
+            is_sum = layer["kind"] == "sum"  # `forward` adds
+            modules.append(nn.Identity() if is_sum else _module(layer, inputs, task.weights_of(layer)))
             inputs = layer["output"][-1]
-        self.layers = nn.Sequential(*modules)
+        self.layers = nn.ModuleList(modules)
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
-        return self.layers(images)
+        x, kept = images, {}
+        for number, layer in enumerate(self.layers):
+            x = layer(x) if number not in self.summed else x + kept[self.summed[number]]
+            if number in self.summed.values():
+                kept[number] = x
+        return x
 
 
 class Lambda(nn.Module):

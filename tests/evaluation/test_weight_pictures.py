@@ -56,7 +56,9 @@ def test_filters_on_pixels_have_colours_and_those_on_maps_are_grey(make_classifi
 
 def test_a_layer_whose_weights_are_no_pictures_is_refused_with_those_that_are(make_classifier, tmp_path):
     network = make_classifier("cnn", channels=(5,))
-    with pytest.raises(SettingsError, match=r"--layer logits: .* Known: whiten, block_1_conv_1, block_1_conv_2\."):
+    with pytest.raises(
+        SettingsError, match=r"--layer logits: .* Known: whiten, block_1_conv_1, block_1_conv_2, block_1_conv_3\."
+    ):
         drawn(network, tmp_path, "logits")
     with pytest.raises(SettingsError, match="Did you mean 'block_1_conv_1'"):
         drawn(network, tmp_path, "block_1_conv1")
