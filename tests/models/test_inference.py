@@ -29,6 +29,23 @@ def test_each_image_of_every_batch_has_its_logits(count, model):
     assert (logits[:, 1] == -logits[:, 0]).all()
 
 
+def test_of_large_images_fewer_are_in_memory_at_once_and_each_has_its_logits():
+    shape = (2000, 1000, 1)
+    model = build_model(Architecture(model="softmax", image_shape=shape, classes=2, preprocessing="none"))
+    model.get_layer("logits").kernel.assign(np.full((2_000_000, 2), [1.0, -1.0], np.float32) / 2_000_000)
+    sizes = []
+    images = np.repeat(np.arange(7, dtype=np.uint8), 2_000_000).reshape(7, *shape)
+
+    class Counted(np.ndarray):
+        def __getitem__(self, chosen):
+            sizes.append(len(chosen))
+            return np.asarray(self)[chosen]
+
+    logits = compiled_logits(model)(images.view(Counted), np.arange(7)[::-1])
+    assert logits[:, 0] == pytest.approx(np.arange(7)[::-1], abs=1e-3)
+    assert max(sizes) * images[0].size <= 2**22
+
+
 def test_an_image_may_come_twice(model):
     images = np.array([5, 9], np.uint8).reshape(-1, 1, 1, 1)
     assert compiled_logits(model)(images, np.array([1, 0, 1]))[:, 0].tolist() == [9, 5, 9]

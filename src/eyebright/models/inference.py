@@ -15,7 +15,9 @@ from numpy.typing import NDArray
 from eyebright.backend import keras, tf
 from eyebright.settings import TestTimeAugmentation
 
-_VIEWS_AT_ONCE = 1000  # images × views, so that many views of an image need no more memory than one
+# Of images × views, so that many views of an image need no more memory than one, nor large images more than small ones.
+_VIEWS_AT_ONCE = 1000
+_VALUES_AT_ONCE = 2**22
 
 Images = NDArray[np.uint8]
 Logits = NDArray[np.floating]
@@ -75,7 +77,8 @@ def compiled_viewed_logits(model: keras.Model, tta: TestTimeAugmentation) -> Vie
         input_signature=[tf.TensorSpec([None, *model.input.shape[1:]], tf.uint8)],
         autograph=False,  # nothing in it depends on a tensor's value; to look for it takes a tenth of a second
     )
-    images_at_once = _VIEWS_AT_ONCE // len(_WEIGHTS[tta])
+    views_at_once = min(_VIEWS_AT_ONCE, _VALUES_AT_ONCE // int(np.prod(model.input.shape[1:])))
+    images_at_once = max(1, views_at_once // len(_WEIGHTS[tta]))
 
     def logits(images: Images, indices: NDArray[np.int64]) -> ViewedLogits:
         batches = [indices[start : start + images_at_once] for start in range(0, len(indices), images_at_once)]

@@ -13,7 +13,7 @@ from eyebright.models.architecture import Architecture, Pixels
 from eyebright.models.whitening import ImageWhitening
 from eyebright.randomness import Stream, uniforms
 
-_SUMMED_AT_ONCE = 4096  # images; bounds the memory whatever the size of the data set
+_VALUES_AT_ONCE = 2**24  # of images; bounds the memory whatever their size and number
 
 
 def preprocess(images: Any, architecture: Architecture, dtype: str, product_dtype: str) -> Any:
@@ -87,8 +87,9 @@ class Standardize(keras.layers.Layer):  # type: ignore[misc]
             return
         total = np.zeros(images.shape[1:], np.int64)  # [H, W, C]
         squares = np.zeros(images.shape[1:], np.int64)
-        for start in range(0, len(indices), _SUMMED_AT_ONCE):
-            chunk = images[indices[start : start + _SUMMED_AT_ONCE]]
+        at_once = max(1, _VALUES_AT_ONCE // total.size)
+        for start in range(0, len(indices), at_once):
+            chunk = images[indices[start : start + at_once]]
             total += chunk.sum(axis=0, dtype=np.int64)
             if self.method == "per-channel":
                 squares += np.square(chunk, dtype=np.uint16).sum(axis=0, dtype=np.int64)

@@ -17,6 +17,7 @@ from eyebright.settings import Settings
 from eyebright.training.augmentation.apply import apply
 from eyebright.training.averaging import build_average
 from eyebright.training.checkpoint import training_variables
+from eyebright.training.feed import Part, build_feed
 from eyebright.training.gradient import BatchGradient
 from eyebright.training.objective import Objective
 from eyebright.training.optimizers import shrink
@@ -39,10 +40,10 @@ class StepRecords(NamedTuple):
 
 
 class TensorFlowEngine:
-    """Trains a model on a data set whose uint8 pixels lie in memory, in TensorFlow's own copy of them.
+    """Trains a model on a data set's uint8 pixels.
 
-    A step gathers its images from these pixels inside the compiled call, so that no batch is ever built by Python. The
-    pixels are an argument of the call, not a constant in it: TensorFlow would copy and fold a constant.
+    A step gathers its images inside the compiled call, from all pixels or, where they are streamed, from those of some
+    steps (see `feed`). They are an argument of the call, not a constant in it: a constant would be copied and folded.
 
     Args:
         model: uint8 [B, H, W, C] → logits [B, classes].
@@ -69,9 +70,7 @@ class TensorFlowEngine:
         self._gradient = BatchGradient(model, objective, settings.accumulate, settings.seed)
         self._l1 = settings.l1
         self._dataset = dataset
-        with tf.device("CPU"):
-            self._images = tf.convert_to_tensor(dataset.images)  # uint8 [N, H, W, C]
-            self._labels = tf.convert_to_tensor(dataset.labels)  # int32 [N]
+        self._feed = build_feed(dataset, plan)
         augmentation = {
             name: tf.TensorSpec([None, *array.shape[1:]], array.dtype)
             for name, array in plan.steps(np.arange(1)).augmentation.items()
@@ -90,8 +89,8 @@ class TensorFlowEngine:
         self._compiled_steps = tf.function(
             self._steps,
             input_signature=[
-                tf.TensorSpec(self._images.shape, tf.uint8),
-                tf.TensorSpec(self._labels.shape, tf.int32),
+                tf.TensorSpec([None, *dataset.image_shape], tf.uint8),
+                tf.TensorSpec([None], tf.int32),
                 tf.TensorSpec([None, settings.batch_size], tf.int32),
                 tf.TensorSpec([None], tf.float32),
                 tf.TensorSpec([None], tf.float32),
@@ -109,10 +108,16 @@ class TensorFlowEngine:
 
     def train(self, steps: Steps) -> StepRecords:
         """Train k steps."""
+        records = [self._train_part(part) for part in self._feed.parts(steps)]
+        losses, accuracies = (np.concatenate(figures) for figures in list(zip(*records, strict=True))[:2])
+        return StepRecords(losses, accuracies, records[-1].logits)
+
+    def _train_part(self, part: Part) -> StepRecords:
+        steps = part.steps
         records = self._compiled_steps(
-            self._images,
-            self._labels,
-            steps.rows,
+            part.images,
+            part.labels,
+            part.rows,
             steps.learning_rates,
             steps.decays,
             steps.augmentation,

@@ -37,6 +37,16 @@ class Steps:
     def __len__(self) -> int:
         return len(self.numbers)
 
+    def part(self, start: int, end: int) -> Steps:
+        """Those from place `start` to before place `end`."""
+        return Steps(
+            self.numbers[start:end],
+            self.rows[start:end],
+            self.learning_rates[start:end],
+            self.decays[start:end],
+            {name: array[start:end] for name, array in self.augmentation.items()},
+        )
+
 
 class Plan:
     """Plans the steps of a run.
@@ -54,10 +64,15 @@ class Plan:
         self._training = training.astype(np.int32)
         self._image_shape = image_shape
 
+    def rows(self, numbers: NDArray[np.int64]) -> NDArray[np.int32]:
+        """Which images of the data set make the steps of these numbers, int64 [k]: int32 [k, B]."""
+        settings = self._settings
+        return self._training[batch_positions(settings.seed, numbers, len(self._training), settings.batch_size)]
+
     def steps(self, numbers: NDArray[np.int64]) -> Steps:
         """Plan the steps of these numbers, int64 [k]; none depends on those before it."""
         settings, images = self._settings, len(self._training)
-        rows = self._training[batch_positions(settings.seed, numbers, images, settings.batch_size)]  # [k, B]
+        rows = self.rows(numbers)  # [k, B]
         return Steps(
             numbers,
             rows,
