@@ -358,3 +358,16 @@ def test_an_entry_says_what_it_was_made_of(folder):
     assert entry.bytes >= 8 * 6 * 6 * 3
     assert before - 2 <= entry.used <= time.time() + 2
     assert json.loads((entry.path / "entry.json").read_bytes())["class_names"] == ["a", "b"]
+
+
+def test_of_many_blocks_each_is_verified(folder, decodings, monkeypatch):
+    monkeypatch.setattr(cache, "_BLOCK_BYTES", 2 * 6 * 6 * 3)  # of two images
+    whole = load_dataset(folder).fingerprint
+    for block in range(4):
+        flip(entry_path() / "images.u8", block * 2 * 6 * 6 * 3)
+        assert load_dataset(folder).fingerprint == whole
+        assert len(decodings) == block + 2
+    with (entry_path() / "images.u8").open("ab") as file:
+        file.write(b"x")
+    assert load_dataset(folder).fingerprint == whole
+    assert len(decodings) == 6

@@ -13,7 +13,7 @@ ROOT = Path("data")
 
 def listing(*paths: str, **attributes: object) -> Listing:
     """Pictures, each of the class that its folder is called."""
-    pictures = [ListedPicture(path, ROOT / path, path.rpartition("/")[0]) for path in paths]
+    pictures = [ListedPicture(path, str(ROOT / path), path.rpartition("/")[0]) for path in paths]
     return Listing("data", ROOT, tuple(pictures), **attributes)
 
 

@@ -84,7 +84,7 @@ def test_what_is_no_picture_is_counted():
 def test_the_walk_passes_hidden_folders_over_and_counts_them(tmp_path):
     write(tmp_path, "b/2.png", "a/1.png", "0.png", ".git/x.png", "__MACOSX/y.png", "a/@eaDir/z.png", "a/words.txt")
     ignored: Counter[str] = Counter()
-    assert [path.relative_to(tmp_path).as_posix() for path in walk(tmp_path, ignored)] == [
+    assert [Path(path).relative_to(tmp_path).as_posix() for path in walk(tmp_path, ignored)] == [
         "0.png",
         "a/1.png",
         "b/2.png",
@@ -98,7 +98,7 @@ def test_links_are_followed_once_and_never_upwards(tmp_path, target):
     (tmp_path / "root" / "cats" / "link").symlink_to(target)
     (tmp_path / "root" / "cats" / "twice").symlink_to(target)
     ignored: Counter[str] = Counter()
-    found = [path.name for path in walk(tmp_path / "root" / "cats", ignored)]
+    found = [Path(path).name for path in walk(tmp_path / "root" / "cats", ignored)]
     assert found == (["1.png", "2.png"] if target == "../other" else ["1.png"])
     assert ignored == {"links to folders that are read already": 1 if target == "../other" else 2}
 
@@ -106,7 +106,7 @@ def test_links_are_followed_once_and_never_upwards(tmp_path, target):
 def test_a_folder_that_is_a_link_itself_is_walked(tmp_path):
     write(tmp_path, "elsewhere/1.png")
     (tmp_path / "cats").symlink_to("elsewhere")
-    assert [path.name for path in walk(tmp_path / "cats", Counter())] == ["1.png"]
+    assert [Path(path).name for path in walk(tmp_path / "cats", Counter())] == ["1.png"]
 
 
 @pytest.mark.skipif(hasattr(os, "geteuid") and os.geteuid() == 0, reason="this user may read everything")

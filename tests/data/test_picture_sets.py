@@ -390,7 +390,7 @@ def test_what_cannot_be_learnt_from_can_still_be_looked_at(folder):
     with open_listing(folder, PictureOptions(), checked=False) as listing:
         assert listing.empty_classes == ("empty",)
         assert set(listing.class_names) == {"Bee", "bee", "ant 2", "ant 10"}
-        assert all(picture.file.is_file() for picture in listing.pictures)
+        assert all(Path(picture.file).is_file() for picture in listing.pictures)
 
 
 def test_the_files_of_an_archive_are_there_as_long_as_it_is_open(folder):
@@ -398,7 +398,7 @@ def test_the_files_of_an_archive_are_there_as_long_as_it_is_open(folder):
     assert packed_files(archive, PictureOptions()) == [archive]
     assert packed_files(folder, PictureOptions()) == []
     with open_listing(archive, PictureOptions()) as listing:
-        files = [picture.file for picture in listing.pictures]
+        files = [Path(picture.file) for picture in listing.pictures]
         assert all(file.is_file() for file in files)
         assert all(map(listing.is_copy, listing.pictures))
     assert not any(file.exists() for file in files)

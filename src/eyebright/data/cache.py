@@ -18,19 +18,21 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from eyebright.data.parallel import in_threads
 from eyebright.data.workspace import HALF_MADE, cache_directory, size_of, working_directory, writing_to
 from eyebright.errors import DataError
 from eyebright.storage import json_bytes, sha256, sync
 
 LIMIT_VARIABLE = "EYEBRIGHT_CACHE_GB"
 _DEFAULT_LIMIT = 20.0  # GB
+_BLOCK_BYTES = 2**24  # of pixels that are hashed by themselves; another size makes older entries useless
 _IMAGES, _INDEX, _ENTRY, _OWN_HASH = "images.u8", "index.npz", "entry.json", "entry_sha256"
 
 
@@ -107,7 +109,11 @@ def new_entry(key: str) -> Iterator[Path]:
 
 
 def write_entry(
-    entry: Path, description: dict[str, Any], index: dict[str, NDArray[Any]], images: Iterable[bytes]
+    entry: Path,
+    description: dict[str, Any],
+    index: dict[str, NDArray[Any]],
+    images: NDArray[np.uint8],
+    order: NDArray[np.int64],
 ) -> None:
     """Write the files of an entry.
 
@@ -115,17 +121,21 @@ def write_entry(
         entry: its directory.
         description: of the data set, for JSON. `source`, `images` and `image_shape` must be among it.
         index: arrays; `labels`, one for each image, must be among them.
-        images: the pixels of one image after the other.
+        images: uint8 [N, H, W, C], may be mapped.
+        order: int64 [N], in which they are written.
     """
-    digest = hashlib.sha256()
     with (entry / _IMAGES).open("wb") as file:
-        for image in images:
-            digest.update(image)
-            file.write(image)
+
+        def write(start: int, count: int) -> bytes:
+            block = np.ascontiguousarray(images[order[start : start + count]]).reshape(-1)
+            os.pwrite(file.fileno(), block.data, start * images[0].size)
+            return hashlib.sha256(block.data).digest()
+
+        images_sha256 = _hash_of_blocks(write, len(images), images[0].size)
     buffer = io.BytesIO()
     np.savez(buffer, **index)  # type: ignore[arg-type]
     (entry / _INDEX).write_bytes(buffer.getvalue())
-    content = {**description, "images_sha256": digest.hexdigest(), "index_sha256": sha256(buffer.getvalue())}
+    content = {**description, "images_sha256": images_sha256, "index_sha256": sha256(buffer.getvalue())}
     (entry / _ENTRY).write_bytes(json_bytes({**content, _OWN_HASH: sha256(json_bytes(content))}))
     for name in (_IMAGES, _INDEX, _ENTRY):
         sync(entry / name)
@@ -143,16 +153,39 @@ def read_entry(key: str) -> Content | None:
             return None
         with np.load(io.BytesIO(index_bytes), allow_pickle=False) as file:
             index = {name: file[name] for name in file.files}
-        with (path / _IMAGES).open("rb") as pixels:
-            if hashlib.file_digest(pixels, "sha256").hexdigest() != description["images_sha256"]:
-                return None
         shape = (len(index["labels"]), *description["image_shape"])
+        if _hash_of_file(path / _IMAGES, shape) != description["images_sha256"]:
+            return None
         images = np.memmap(path / _IMAGES, np.uint8, "r", shape=shape)
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None
     with contextlib.suppress(OSError):  # of a cache that may only be read
         os.utime(path)
     return Content(description, index, images)
+
+
+def _hash_of_file(path: Path, shape: tuple[int, ...]) -> str:
+    image_bytes = int(np.prod(shape[1:]))
+    with path.open("rb") as file:
+        if os.fstat(file.fileno()).st_size != shape[0] * image_bytes:
+            return ""
+
+        def read(start: int, count: int) -> bytes:
+            return hashlib.sha256(os.pread(file.fileno(), count * image_bytes, start * image_bytes)).digest()
+
+        return _hash_of_blocks(read, shape[0], image_bytes)
+
+
+def _hash_of_blocks(hash_of: Callable[[int, int], bytes], images: int, image_bytes: int) -> str:
+    """A hash over the hashes of blocks of images, which are worked on at the same time.
+
+    Args:
+        hash_of: from a block's first image, and how many it has at most, to its hash.
+        images: how many there are.
+        image_bytes: of each.
+    """
+    count = max(1, _BLOCK_BYTES // image_bytes)
+    return sha256(b"".join(in_threads(lambda start: hash_of(start, count), range(0, images, count))))
 
 
 def entries() -> list[CacheEntry]:

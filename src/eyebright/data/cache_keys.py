@@ -10,6 +10,7 @@ set back the time at which the system noted the change. The pixels are part of e
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -18,7 +19,7 @@ from eyebright.data.pictures import refuse_unreadable
 from eyebright.errors import DataError
 from eyebright.picture_options import PictureOptions
 
-_VERSION = 1  # of decoding and of an entry's form: another makes older entries useless
+_VERSION = 2  # of decoding and of an entry's form: another makes older entries useless
 _DECODING = ("image_size", "fit", "colour", "max_pixels")
 
 
@@ -72,12 +73,12 @@ def _digest(path: Path, options: str, packed: Sequence[Path]) -> hashlib._Hash:
     digest.update(f"{path.resolve()}\0".encode(errors="surrogateescape"))
     for file in packed:
         try:
-            digest.update(f"{file.name}\0".encode(errors="surrogateescape") + _stamp(file))
+            digest.update(f"{file.name}\0".encode(errors="surrogateescape") + _stamp(str(file)))
         except OSError as error:
             raise DataError(f"{file}: cannot be read: {error.strerror or error}.") from error
     return digest
 
 
-def _stamp(file: Path) -> bytes:
-    status = file.stat()
+def _stamp(file: str) -> bytes:
+    status = os.stat(file)  # noqa: PTH116 - of every file: see `ListedPicture.file`
     return f"{status.st_size}\0{status.st_mtime_ns}\0{status.st_ctime_ns}\n".encode()

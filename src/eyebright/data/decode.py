@@ -23,12 +23,11 @@ What happens to a picture, in this order (a saved classifier's `preprocessing.js
 
 from __future__ import annotations
 
-import contextlib
 import io
 import logging
 import math
+import threading
 import warnings
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -110,7 +109,7 @@ def decode_picture(
             raise ImageError(f"{name}: empty (0 bytes).")
     height, width, channels = image_shape
     try:
-        with _without_warnings():
+        with _without_warnings:
             image = _opened(content, max_pixels)
             size, mode, levels = image.size, image.mode, grey_levels(image)
             upright, margins = _upright(image, (width, height))
@@ -131,7 +130,7 @@ def picture_size(path: Path) -> tuple[int, int] | None:
     try:
         if not path.is_file():  # a pipe would be waited for
             return None
-        with _without_warnings(), Image.open(path, formats=FORMATS) as image:
+        with _without_warnings, Image.open(path, formats=FORMATS) as image:
             orientation = _orientation(image, header_only=image.width * image.height > _FEW_PIXELS)
             sideways = orientation in SIDEWAYS and image.format != "TIFF"  # Pillow has turned a TIFF's size already
             return image.size if sideways else (image.height, image.width)
@@ -139,12 +138,33 @@ def picture_size(path: Path) -> tuple[int, int] | None:
         return None
 
 
-@contextlib.contextmanager
-def _without_warnings() -> Iterator[None]:
-    """Pillow warns of damaged metadata, which does no harm, and of many pixels, which are refused here."""
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", module=r"PIL\.")  # a narrow filter: another thread may come to keep it
-        yield
+class _WithoutWarnings:
+    """Pillow warns of damaged metadata, which does no harm, and of many pixels, which are refused here.
+
+    Filters of warnings are one list for all threads: the first that comes changes it, the last that leaves changes it
+    back.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._inside = 0
+
+    def __enter__(self) -> None:
+        with self._lock:
+            if self._inside == 0:
+                self._filters = warnings.catch_warnings()
+                self._filters.__enter__()
+                warnings.filterwarnings("ignore", module=r"PIL\.")
+            self._inside += 1
+
+    def __exit__(self, *_: object) -> None:
+        with self._lock:
+            self._inside -= 1
+            if self._inside == 0:
+                self._filters.__exit__(None, None, None)
+
+
+_without_warnings = _WithoutWarnings()
 
 
 def _opened(content: bytes, max_pixels: int) -> ImageFile:

@@ -21,14 +21,14 @@ class ListedPicture(NamedTuple):
 
     Attributes:
         path: how messages and lists of exclusions name it: relative to the data, its parts between "/".
-        file: where its bytes are.
+        file: where its bytes are. No `Path`: of many files, they would take longer than all else about them.
         class_name: what it shows.
         split: train, validation or test, or "" if it came in none.
         group: pictures of the same group stay on one side of a split; "" if it is of none.
     """
 
     path: str
-    file: Path
+    file: str
     class_name: str
     split: str = ""
     group: str = ""
@@ -63,7 +63,7 @@ class Listing:
 
     def is_copy(self, picture: ListedPicture) -> bool:
         """Whether a picture's file is a copy, of which the time of its last change says nothing."""
-        return self.copies is not None and str(picture.file).startswith(f"{self.copies}{os.sep}")
+        return self.copies is not None and picture.file.startswith(f"{self.copies}{os.sep}")
 
     def without(self, excluded: Sequence[str], source: str) -> Listing:
         """The listing without some pictures.
@@ -76,7 +76,7 @@ class Listing:
         unwanted = {plain_path(path) for path in excluded}
         unknown = unwanted - known
         if unknown:  # written as another system, or this one, names the files?
-            files = {_absolute(picture.file): picture.path for picture in self.pictures}
+            files = {_absolute(Path(picture.file)): picture.path for picture in self.pictures}
             found = {path: self._found(path, known, files) for path in unknown}
             unwanted |= {path for path in found.values() if path}
             unknown = {path for path in unknown if not found[path]}

@@ -85,8 +85,8 @@ def plain_path(path: str) -> str:
     return ("/" if path.startswith("/") else "") + "/".join(parts)
 
 
-def walk(directory: Path, ignored: Counter[str]) -> list[Path]:
-    """Picture files in a directory and all below it, in a fixed order; counts what it passes over.
+def walk(directory: Path, ignored: Counter[str]) -> list[str]:
+    """Paths of picture files in a directory and all below it, in a fixed order; counts what it passes over.
 
     Links to directories are followed, but into none twice, and into none that this one lies in: what is found there
     is of other classes.
@@ -94,7 +94,7 @@ def walk(directory: Path, ignored: Counter[str]) -> list[Path]:
     Raises:
         DataError: a directory cannot be read.
     """
-    found: list[Path] = []
+    found: list[str] = []
     as_named = Path(os.path.normpath(directory.absolute()))
     seen = {_identity(parent) for path in (as_named, directory.resolve()) for parent in path.parents}
 
@@ -112,7 +112,8 @@ def walk(directory: Path, ignored: Counter[str]) -> list[Path]:
         if hidden:
             ignored["hidden folders"] += len(hidden)
         folders[:] = sorted(folder for folder in folders if not is_hidden(folder))
-        found += [Path(parent, file) for file in sorted(files) if is_picture(file, ignored)]
+        folder = os.path.join(parent, "")  # noqa: PTH118 - with the "/" at its end
+        found += [f"{folder}{file}" for file in sorted(files) if is_picture(file, ignored)]
     return found
 
 

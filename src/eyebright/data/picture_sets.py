@@ -18,6 +18,7 @@ from eyebright.data.cache_keys import listing_key, packed_key
 from eyebright.data.containers import open_listing, packed_files
 from eyebright.data.dataset import SPLIT_NAMES, Dataset
 from eyebright.data.listing import Listing
+from eyebright.data.parallel import in_threads
 from eyebright.data.picture_names import shown_path
 from eyebright.data.pictures import Decoded, decode_into, likely_size, refuse_unreadable
 from eyebright.data.workspace import cache_directory, locked
@@ -27,6 +28,7 @@ from eyebright.picture_options import DEFAULT_SIDE, PictureOptions
 __all__ = ["open_listing", "read_pictures"]
 
 _NO_SPLIT = len(SPLIT_NAMES)  # in the index, of a picture that came in none
+_HASHED_AT_ONCE = 64  # images
 _MOST_KINDS = 5  # of files that were passed over, in a note
 
 
@@ -102,7 +104,8 @@ def _write(entry: Path, listing: Listing, notes: tuple[str, ...], pixels: NDArra
     """Write an entry's files, its pictures in their canonical order."""
     labels = {name: label for label, name in enumerate(listing.class_names)}
     pictures = listing.pictures
-    hashes = [hashlib.sha256(_channels(image, channels)).digest() for image in pixels]
+    pixels = pixels[..., :channels]  # where there is one, all are the same
+    hashes = _hashes(pixels)
 
     def canonical(place: int) -> tuple[int, bytes, str, str, str]:
         picture = pictures[place]
@@ -116,7 +119,7 @@ def _write(entry: Path, listing: Listing, notes: tuple[str, ...], pixels: NDArra
             "name": listing.name,
             "source": shown_path(str(listing.root.resolve())),
             "images": len(ordered),
-            "image_shape": [*pixels.shape[1:3], channels],
+            "image_shape": [*pixels.shape[1:]],
             "class_names": list(labels),
             "notes": notes,
         },
@@ -126,13 +129,19 @@ def _write(entry: Path, listing: Listing, notes: tuple[str, ...], pixels: NDArra
             "groups": _groups([picture.group for picture in ordered], [hashes[place] for place in order]),
             "paths": np.frombuffer("\n".join(picture.path for picture in ordered).encode(), np.uint8),
         },
-        (_channels(pixels[place], channels) for place in order),
+        pixels,
+        np.array(order),
     )
 
 
-def _channels(image: NDArray[np.uint8], channels: int) -> bytes:
-    """The bytes of an image [H, W, C], of one channel where all three are the same."""
-    return (image if channels == image.shape[2] else image[..., 0]).tobytes()
+def _hashes(images: NDArray[np.uint8]) -> list[bytes]:
+    """The SHA-256 of the pixels of each image."""
+
+    def some(start: int) -> list[bytes]:
+        chunk = np.ascontiguousarray(images[start : start + _HASHED_AT_ONCE]).reshape(-1, images[0].size)
+        return [hashlib.sha256(image).digest() for image in chunk]
+
+    return [digest for part in in_threads(some, range(0, len(images), _HASHED_AT_ONCE)) for digest in part]
 
 
 def _code(split: str) -> int:

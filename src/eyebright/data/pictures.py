@@ -1,10 +1,9 @@
-"""Decoding many pictures into one array on disk, in parallel processes, in bounded memory."""
+"""Decoding many pictures into one array on disk, in parallel, in bounded memory."""
 
 from __future__ import annotations
 
-import os
-import warnings
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import NamedTuple
 
@@ -13,13 +12,12 @@ from numpy.typing import NDArray
 
 from eyebright.data.decode import decode_picture, picture_size
 from eyebright.data.listing import ListedPicture
-from eyebright.errors import DataError, ImageError, MissingExtraError
-from eyebright.picture_options import DEFAULT_SIDE, Fit, PictureOptions
+from eyebright.data.parallel import in_threads
+from eyebright.errors import DataError, ImageError
+from eyebright.picture_options import DEFAULT_SIDE, PictureOptions
 
-_AT_ONCE = 64  # pictures in one task of a process
-_SERIAL = 4 * _AT_ONCE  # so few are decoded before other processes have started
+_AT_ONCE = 16  # pictures in one task of a thread; Ctrl-C waits for them
 _LOOKED_AT = 64  # pictures whose size is read before any is decoded
-_IDLE_SECONDS = 10  # after which a process ends that has nothing to do, as where this one was killed
 _SHOWN = 10  # unreadable pictures in a message
 
 
@@ -45,7 +43,7 @@ def likely_size(pictures: Sequence[ListedPicture], options: PictureOptions) -> t
     """
     if options.image_size is not None:
         return options.image_size
-    sizes = {picture_size(picture.file) for picture in pictures[:: max(1, len(pictures) // _LOOKED_AT)]} - {None}
+    sizes = {picture_size(Path(picture.file)) for picture in pictures[:: max(1, len(pictures) // _LOOKED_AT)]} - {None}
     size = sizes.pop() if len(sizes) == 1 else None
     return size if size and max(size) <= DEFAULT_SIDE else (DEFAULT_SIDE, DEFAULT_SIDE)
 
@@ -63,65 +61,27 @@ def decode_into(
 
     Yields:
         What was found, of `_AT_ONCE` pictures after the other. The file is whole after the last.
-
-    Raises:
-        DataError: a process that decoded was killed.
-        MissingExtraError: joblib is not installed, and they are many.
     """
     with target.open("wb") as file:
         file.truncate(len(pictures) * int(np.prod(image_shape)))
-    starts = range(0, len(pictures), _AT_ONCE)
-    tasks = (
-        (
-            target,
-            start,
-            [p.file for p in pictures[start : start + _AT_ONCE]],
-            image_shape,
-            options.fit,
-            options.max_pixels,
-        )
-        for start in starts
-    )
-    if len(pictures) <= _SERIAL:
-        yield from (_decode_some(*task) for task in tasks)
-    else:
-        yield from _in_parallel(tasks)
 
+    def decode(start: int) -> Decoded:
+        files = [Path(picture.file) for picture in pictures[start : start + _AT_ONCE]]
+        return _decode_some(target, start, files, image_shape, options)
 
-def _in_parallel(tasks: Iterator[tuple[Path, int, list[Path], tuple[int, int, int], Fit, int]]) -> Iterator[Decoded]:
-    try:
-        from joblib import Parallel, delayed
-        from joblib.externals.loky import get_reusable_executor
-        from joblib.externals.loky.process_executor import BrokenProcessPool
-    except ModuleNotFoundError as error:
-        raise MissingExtraError("Reading many pictures", "train") from error
-    workers = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    parallel = Parallel(n_jobs=workers, return_as="generator", idle_worker_timeout=_IDLE_SECONDS)
-    parts = parallel(delayed(_decode_some)(*task) for task in tasks)
-    try:
-        for part in parts:  # noqa: UP028 - `yield from` would close `parts` where its warning is heard
-            yield part
-    except BrokenProcessPool as error:
-        raise DataError(
-            "A process that decoded pictures was killed, as systems do where memory runs out. Close other programs, or "
-            "lower --max-pixels to have the largest pictures refused by name."
-        ) from error
-    finally:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of an end before the last part
-            parts.close()
-        get_reusable_executor().shutdown()  # else they would stay, and their memory with them, for minutes
+    with closing(in_threads(decode, range(0, len(pictures), _AT_ONCE))) as parts:
+        yield from parts
 
 
 def _decode_some(
-    target: Path, start: int, files: list[Path], image_shape: tuple[int, int, int], fit: Fit, max_pixels: int
+    target: Path, start: int, files: list[Path], image_shape: tuple[int, int, int], options: PictureOptions
 ) -> Decoded:
     """Decode pictures into their places, from `start` on, in the file."""
     found = Decoded(np.zeros(len(files), bool), set(), {})
     pixels = np.zeros((len(files), *image_shape), np.uint8)
     for place, file in enumerate(files):
         try:
-            picture = decode_picture(file, image_shape, fit, max_pixels)
+            picture = decode_picture(file, image_shape, options.fit, options.max_pixels)
         except ImageError as error:
             found.errors[start + place] = str(error).removeprefix(f"{file}: ")
         else:

@@ -80,7 +80,7 @@ def as_shown(image: Image, mode: str, levels: Levels | None) -> Image:
     if image.has_transparency_data:
         white = Image.new("RGBA", image.size, "white")
         image = Image.alpha_composite(white, image.convert("RGBA"))
-    return image.convert(mode)
+    return image if image.mode == mode else image.convert(mode)  # which would be a copy
 
 
 def _to_8_bits(values: NDArray[np.generic], levels: Levels, transparent: int | None) -> NDArray[np.uint8]:

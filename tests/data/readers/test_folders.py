@@ -26,7 +26,7 @@ def listed(root: Path) -> list[tuple[str, str, str]]:
     """(path, class, split) of each picture, in order."""
     found = list_folder(root)
     assert found is not None
-    assert all(picture.file == root / picture.path for picture in found.pictures)
+    assert all(picture.file == str(root / picture.path) for picture in found.pictures)
     return sorted((picture.path, picture.class_name, picture.split) for picture in found.pictures)
 
 
@@ -98,7 +98,7 @@ def test_names_that_are_no_utf_8_are_read_and_can_be_shown(tmp_path):
         (tmp_path / folder / os.fsdecode(b"caf\xe9\n.jpg")).write_bytes(b"")
     found = list_folder(tmp_path)
     assert [picture.path for picture in found.pictures] == [r"cats/caf\xe9\x0a.jpg", r"dogs/caf\xe9\x0a.jpg"]
-    assert all(picture.file.is_file() for picture in found.pictures)
+    assert all(Path(picture.file).is_file() for picture in found.pictures)
 
 
 # What is refused

@@ -43,7 +43,7 @@ def scratch(tmp_path):
 
 
 def rows(listing: Listing) -> list[tuple[str, str]]:
-    assert all(picture.file.is_file() for picture in listing.pictures)
+    assert all(Path(picture.file).is_file() for picture in listing.pictures)
     return [(picture.path, picture.class_name) for picture in listing.pictures]
 
 
@@ -211,14 +211,14 @@ def test_pictures_in_a_table_are_read_with_the_names_of_their_classes(write, scr
     table = write(hugging_face(embedded(b"one", b"two", paths=["1.png", None]), ["cat", "dog"]), "t.parquet")
     found = list_table(table, PLAIN, scratch)
     assert rows(found) == [("t.parquet, row 1: 1.png", "cat"), ("t.parquet, row 2: picture", "dog")]
-    assert [picture.file.read_bytes() for picture in found.pictures] == [b"one", b"two"]
+    assert [Path(picture.file).read_bytes() for picture in found.pictures] == [b"one", b"two"]
     assert all(map(found.is_copy, found.pictures))
 
 
 def test_a_column_of_bytes_is_one_of_pictures(write, scratch):
     table = write(pyarrow.table({"image": [b"one", b"two"], "label": ["x", "y"]}), "t.parquet")
     found = list_table(table, PLAIN, scratch)
-    assert [picture.file.read_bytes() for picture in found.pictures] == [b"one", b"two"]
+    assert [Path(picture.file).read_bytes() for picture in found.pictures] == [b"one", b"two"]
 
 
 def test_paths_in_parquet_are_those_of_files(write, scratch):
@@ -282,7 +282,7 @@ def test_a_directory_of_parquet_files_has_the_splits_of_their_names(write, tmp_p
         write(embedded(b"%d" % number, labels=["x"]), f"scratch/{name}.parquet")
     (tmp_path / "copies").mkdir()
     found = list_table(scratch, PLAIN, tmp_path / "copies")
-    assert sorted((p.split, p.file.read_bytes()) for p in found.pictures) == [
+    assert sorted((p.split, Path(p.file).read_bytes()) for p in found.pictures) == [
         ("test", b"2"), ("train", b"0"), ("train", b"1"), ("validation", b"3")
     ]  # fmt: skip
     write(embedded(b"9", labels=["x"]), "scratch/other.parquet")

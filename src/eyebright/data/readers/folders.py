@@ -152,7 +152,7 @@ def _classes_of_splits(folders: list[Path], splits: dict[Path, str], ignored: Co
 
 def _of_class(root: Path, folder: Path, split: str, ignored: Counter[str]) -> list[ListedPicture]:
     above = len(str(root / "x")) - 1  # of a path below it, what is cut off
-    return [ListedPicture(shown_path(str(file)[above:]), file, folder.name, split) for file in walk(folder, ignored)]
+    return [ListedPicture(shown_path(file[above:]), file, folder.name, split) for file in walk(folder, ignored)]
 
 
 def _names(folders: list[Path]) -> str:

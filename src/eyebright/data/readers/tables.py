@@ -114,7 +114,7 @@ class _Reader:
         else:
             name = self._path(row, columns.image, path)
             file = self._file(row, name)
-        self.pictures.append(ListedPicture(shown_path(name), file, label, split, group))
+        self.pictures.append(ListedPicture(shown_path(name), str(file), label, split, group))
 
     def _copy(self, row: Row, content: bytes) -> Path:
         """Write a picture that is in the table into `scratch`."""
