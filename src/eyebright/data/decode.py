@@ -62,6 +62,7 @@ class Picture(NamedTuple):
         upright_size: (height, width) as it is shown, in pixels.
         mode: Pillow's name of the kind of its pixels, for example "L" or "RGB".
         format: of the file, for example "JPEG".
+        bytes: the length of the file.
     """
 
     pixels: NDArray[np.uint8]
@@ -69,6 +70,7 @@ class Picture(NamedTuple):
     upright_size: tuple[int, int]
     mode: str
     format: str
+    bytes: int
 
     @property
     def is_grey(self) -> bool:
@@ -120,7 +122,7 @@ def decode_picture(
         raise ImageError(f"{name}: {error}") from error
     except Exception as error:  # there is no closed list of what decoders raise for damaged bytes
         raise ImageError(f"{name}: {diagnosis(content, error)}") from error
-    return Picture(pixels.reshape(image_shape), size, upright_size, mode, image.format or "")
+    return Picture(pixels.reshape(image_shape), size, upright_size, mode, image.format or "", len(content))
 
 
 def picture_size(path: Path) -> tuple[int, int] | None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import sys
-from collections.abc import Iterable, Iterator
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -20,7 +19,8 @@ from eyebright.data.dataset import SPLIT_NAMES, Dataset
 from eyebright.data.listing import Listing
 from eyebright.data.parallel import in_threads
 from eyebright.data.picture_names import shown_path
-from eyebright.data.pictures import Decoded, decode_into, likely_size, refuse_unreadable
+from eyebright.data.pictures import decode_into, likely_size, refuse_unreadable
+from eyebright.data.progress import shown
 from eyebright.data.workspace import cache_directory, locked
 from eyebright.errors import DataError
 from eyebright.picture_options import DEFAULT_SIDE, PictureOptions
@@ -92,7 +92,8 @@ def _decode(
     """Decode pictures into a file; whether all of them are grey, and the sizes that they came in."""
     grey, sizes, errors = True, set[tuple[int, int]](), dict[int, str]()
     with closing(decode_into(target, listing.pictures, image_shape, options)) as parts:
-        for part in _shown(parts, len(listing.pictures), progress=progress):
+        total = len(listing.pictures)
+        for part in shown(parts, "Reading pictures", total, lambda part: len(part.grey), progress=progress):
             grey = grey and bool(part.grey.all())
             sizes |= part.sizes
             errors |= part.errors
@@ -203,18 +204,3 @@ def _notes(listing: Listing) -> tuple[str, ...]:
 def _say(message: str, progress: bool) -> None:
     if progress:
         print(message, file=sys.stderr)  # noqa: T201 - as the progress bar does
-
-
-def _shown(parts: Iterable[Decoded], total: int, *, progress: bool) -> Iterator[Decoded]:
-    if not progress:
-        yield from parts
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    columns = (TextColumn("Reading pictures"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("", total=total)
-        for part in parts:
-            yield part
-            bar.advance(task, len(part.grey))

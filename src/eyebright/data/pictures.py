@@ -21,18 +21,39 @@ _LOOKED_AT = 64  # pictures whose size is read before any is decoded
 _SHOWN = 10  # unreadable pictures in a message
 
 
+class PictureFile(NamedTuple):
+    """What a picture was like in its file.
+
+    Attributes:
+        format: for example "JPEG".
+        mode: Pillow's name of the kind of its pixels, for example "L" or "RGB".
+        size: (height, width), upright, in pixels.
+        bytes: the length of the file.
+    """
+
+    format: str
+    mode: str
+    size: tuple[int, int]
+    bytes: int
+
+
 class Decoded(NamedTuple):
     """What decoding said of a run of pictures.
 
     Attributes:
         grey: bool [n], which have no colours by the kind of their pixels.
-        sizes: (height, width) that they have in their files, upright.
+        files: what those that could be read were like, by their place among all.
         errors: what is wrong with those that could not be read, by their place among all.
     """
 
     grey: NDArray[np.bool_]
-    sizes: set[tuple[int, int]]
+    files: dict[int, PictureFile]
     errors: dict[int, str]
+
+    @property
+    def sizes(self) -> set[tuple[int, int]]:
+        """(height, width) that they have in their files, upright."""
+        return {file.size for file in self.files.values()}
 
 
 def likely_size(pictures: Sequence[ListedPicture], options: PictureOptions) -> tuple[int, int]:
@@ -77,7 +98,7 @@ def _decode_some(
     target: Path, start: int, files: list[Path], image_shape: tuple[int, int, int], options: PictureOptions
 ) -> Decoded:
     """Decode pictures into their places, from `start` on, in the file."""
-    found = Decoded(np.zeros(len(files), bool), set(), {})
+    found = Decoded(np.zeros(len(files), bool), {}, {})
     pixels = np.zeros((len(files), *image_shape), np.uint8)
     for place, file in enumerate(files):
         try:
@@ -86,7 +107,9 @@ def _decode_some(
             found.errors[start + place] = str(error).removeprefix(f"{file}: ")
         else:
             pixels[place], found.grey[place] = picture.pixels, picture.is_grey
-            found.sizes.add(picture.upright_size)
+            found.files[start + place] = PictureFile(
+                picture.format, picture.mode, picture.upright_size, picture.bytes
+            )
     with target.open("r+b") as opened:
         opened.seek(start * pixels[0].nbytes)
         opened.write(pixels.data)

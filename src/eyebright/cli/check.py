@@ -1,0 +1,132 @@
+"""`eyebright check`: what may be wrong with data, before anyone trains on them."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from eyebright.cli.output import print_json, print_table
+from eyebright.picture_options import PictureOptions
+from eyebright.sources import as_text, flag
+
+if TYPE_CHECKING:
+    from eyebright.data.audit import Report
+
+_FOUND = 3  # the exit code where something was found
+_EXAMPLES = 3  # findings of a kind in the table
+_LONGEST = 160  # characters of a finding in the table
+
+
+def _option(name: str) -> Any:
+    field = PictureOptions.model_fields[name]
+    default = "none" if field.default is None else as_text(field.default)
+    return typer.Option(flag(name), help=f"{field.description} [default: {default}]", show_default=False)
+
+
+def check(
+    data: Annotated[str, typer.Argument(help="The data, as for eyebright train.")],
+    exclude: Annotated[str | None, _option("exclude")] = None,
+    fix_list: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Write a list for --exclude of what to leave out. Nothing is deleted."),
+    ] = None,
+    html: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write a page with pictures, which needs no network.")
+    ] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    image_size: Annotated[str | None, _option("image_size")] = None,
+    fit: Annotated[str | None, _option("fit")] = None,
+    max_pixels: Annotated[int | None, _option("max_pixels")] = None,
+    image_column: Annotated[str | None, _option("image_column")] = None,
+    label_column: Annotated[str | None, _option("label_column")] = None,
+    split_column: Annotated[str | None, _option("split_column")] = None,
+    allow_outside: Annotated[bool, typer.Option("--allow-outside", help="Let a table name pictures outside of it.")] = False,
+    data_dir: Annotated[
+        Path | None, typer.Option(help="Where data sets of the catalogue are kept.", envvar="EYEBRIGHT_DATA")
+    ] = None,
+) -> None:
+    """Look for what may be wrong with data: damage, duplicates, leakage, odd images, classes that give themselves away.
+
+    The exit code is 0 if nothing was found, 3 if something was, and 2 if the data could not be looked at.
+    """
+    given = {
+        "exclude": exclude,
+        "image_size": image_size,
+        "fit": fit,
+        "max_pixels": max_pixels,
+        "image_column": image_column,
+        "label_column": label_column,
+        "split_column": split_column,
+        "allow_outside": allow_outside or None,
+    }
+    options = _picture_options({name: value for name, value in given.items() if value is not None})
+
+    from eyebright.data.audit import audit, collect, write_exclusions
+
+    for path in (fix_list, html):
+        _check_writable(path)
+    with collect(data, options, data_dir=data_dir, progress=not json) as collection:
+        report = audit(collection, progress=not json)
+    if fix_list is not None:
+        write_exclusions(report, fix_list)
+    if json:
+        print_json(report.to_dict())
+    else:
+        _print_report(report, fix_list)
+    raise typer.Exit(_FOUND if report.findings else 0)
+
+
+def _picture_options(given: dict[str, Any]) -> PictureOptions:
+    """The options, checked.
+
+    Raises:
+        SettingsError: one of them is out of its range.
+    """
+    from pydantic import ValidationError
+
+    from eyebright.errors import SettingsError
+
+    try:
+        return PictureOptions.model_validate(given)
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = str(first["loc"][0])
+        raise SettingsError(f"{flag(name)} {given[name]}: {first['msg']}.") from error
+
+
+def _check_writable(path: Path | None) -> None:
+    """Refuse a file in a directory that is not there before minutes are spent on what it is to hold."""
+    from eyebright.errors import StorageError
+
+    if path is not None and (path.is_dir() or not path.absolute().parent.is_dir()):
+        raise StorageError(f"{path}: cannot be written: {'it is' if path.is_dir() else 'it lies in no'} directory.")
+
+
+def _print_report(report: Report, fix_list: Path | None) -> None:
+    from rich.table import Table
+
+    from eyebright.data.audit.report import KINDS
+
+    for name, counts in report.overview.items():
+        print(f"{name}: {', '.join(f'{value} {count:,}' for value, count in counts.items())}")
+    for note in report.notes:
+        print(note)
+    if report.findings:
+        table = Table("found", "findings", "for example")
+        for kind, count in report.counts.items():
+            examples = [_shortened(finding.message) for finding in report.of_kind(kind)[:_EXAMPLES]]
+            more = [f"… and {count - _EXAMPLES:,} more"] if count > _EXAMPLES else []
+            table.add_row(kind, f"{count:,}", "\n".join([*examples, *more, f"→ {KINDS[kind].advice}"]))
+        print_table(table)
+        print(f"{len(report.findings):,} findings in {report.images:,} images of {report.data}.", flush=True)
+        if fix_list is not None:
+            print(f"What to leave out stands in {fix_list}.", file=sys.stderr)
+        return
+    print(f"Nothing found in {report.images:,} images of {report.data}.")
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"

@@ -1,0 +1,34 @@
+"""A progress bar over work that comes in parts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import TypeVar
+
+Part = TypeVar("Part")
+
+
+def shown(
+    parts: Iterable[Part], title: str, total: int, size: Callable[[Part], int], *, progress: bool
+) -> Iterator[Part]:
+    """The parts as they come, with a bar on standard error that is gone at the end.
+
+    Args:
+        parts: of the work.
+        title: what is done, before the bar.
+        total: how much there is to do.
+        size: how much of it a part is.
+        progress: whether to show the bar.
+    """
+    if not progress:
+        yield from parts
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn(title), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("", total=total)
+        for part in parts:
+            yield part
+            bar.advance(task, size(part))
