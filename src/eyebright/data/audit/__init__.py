@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from eyebright.data.audit.classes import class_findings
 from eyebright.data.audit.collection import Collection, collect
@@ -18,10 +18,11 @@ from eyebright.data.audit.files import (
     odd_sizes,
     unreadable_files,
 )
+from eyebright.data.audit.near_twins import find_near_twins
 from eyebright.data.audit.pictures import constant_images
 from eyebright.data.audit.report import Finding, Report, refuse_findings, summary_line, write_exclusions
 from eyebright.data.audit.signals import shortcut_findings
-from eyebright.data.audit.twins import exact_twins, leakage_note, twin_findings
+from eyebright.data.audit.twins import exact_twins, leakage_note, pixel_digests, twin_findings
 from eyebright.data.dataset import Dataset
 
 __all__ = [
@@ -51,23 +52,27 @@ def audit(collection: Collection, *, progress: bool = False) -> Report:
     notes = list(collection.notes)
     dataset = collection.dataset
     if dataset is not None:
-        findings += _of_images(dataset, collection.empty_classes)
+        digests = pixel_digests(dataset.images)
+        findings += _of_images(dataset, digests, collection.empty_classes)
+        near = find_near_twins(dataset, digests, progress=progress)
+        findings += twin_findings(dataset, near.groups, near=True)
         findings += shortcut_findings(dataset, collection.files)
+        notes += near.notes
         notes += filter(None, [leakage_note(dataset, findings)])
     return Report(collection.name, collection.images, tuple(findings), _overview(collection), tuple(notes))
 
 
 def quick_audit(dataset: Dataset) -> Report:
     """Look at what costs next to nothing: exact twins, images that show nothing, numbers of images."""
-    findings = _of_images(dataset, ())
+    findings = _of_images(dataset, pixel_digests(dataset.images), ())
     note = leakage_note(dataset, findings)
     return Report(dataset.name, len(dataset), tuple(findings), notes=(note,) if note else ())
 
 
-def _of_images(dataset: Dataset, empty_classes: tuple[str, ...]) -> list[Finding]:
+def _of_images(dataset: Dataset, digests: Sequence[bytes], empty_classes: tuple[str, ...]) -> list[Finding]:
     return [
         *class_findings(dataset, empty_classes),
-        *twin_findings(dataset, exact_twins(dataset), near=False),
+        *twin_findings(dataset, exact_twins(digests), near=False),
         *constant_images(dataset),
     ]
 
