@@ -16,6 +16,7 @@ from eyebright.cli.run_data import load_fitted, load_run_data
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from eyebright.data.dataset import Dataset
     from eyebright.training.trainer import Run
 
 _STARTED = time.perf_counter()  # this file is among the first things that the process reads
@@ -48,6 +49,12 @@ def train(
     data_dir: Annotated[
         Path | None, typer.Option(help="Where data sets of the catalogue are kept.", envvar="EYEBRIGHT_DATA")
     ] = None,
+    strict: Annotated[
+        bool,
+        typer.Option(
+            "--strict", help="Train on nothing in which the quick part of eyebright check finds something."
+        ),
+    ] = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="Print nothing but errors.")] = False,
     json: Annotated[
         bool, typer.Option("--json", help="Print the results as one line of JSON; what is for people goes to stderr.")
@@ -61,9 +68,10 @@ def train(
     """
     console = console_for(quiet=quiet, json=json)
     if resume is not None:
-        run = _resume(resume, data, data_dir, {"--config": config, "--run-dir": run_dir}, flags, console)
+        excluded = {f"--config {config}": config, f"--run-dir {run_dir}": run_dir, "--strict": strict}
+        run = _resume(resume, data, data_dir, excluded, flags, console)
     else:
-        run = _train(data, data_dir, config, run_dir, flags, console)
+        run = _train(data, data_dir, config, run_dir, flags, console, strict=strict)
     _summarise(run, console)
     if json:
         print_json_line(run.results)
@@ -76,6 +84,8 @@ def _train(
     run_dir: Path | None,
     flags: Mapping[str, Any],
     console: Console | None,
+    *,
+    strict: bool,
 ) -> Run:
     # What can be wrong with the command is found out before anything large is imported or read.
     from eyebright.presets import resolve_settings
@@ -90,6 +100,7 @@ def _train(
     path = run_dir or default_path(resolved.settings, datetime.now().astimezone())
     check_free(path)
     dataset, _, settings = load_fitted(resolved, data_dir, console, progress=console is not None)
+    _check(dataset, settings.data, console, strict=strict)
     # Paths are kept whole: a run is resumed, and its settings used again, from other directories, too.
     paths = {"data": settings.data not in CATALOG, "teacher": settings.teacher, "exclude": settings.exclude}
     settings = settings.model_copy(
@@ -107,6 +118,19 @@ def _train(
             path = default_path(resolved.settings, datetime.now().astimezone())  # another process was faster
 
 
+def _check(dataset: Dataset, data: str, console: Console | None, *, strict: bool) -> None:
+    """Say in a line what the quick part of `eyebright check` finds; refuse it if that is asked for."""
+    if console is None and not strict:
+        return
+    from eyebright.data.audit import quick_audit, refuse_findings, summary_line
+    from eyebright.training.progress import say
+
+    report = quick_audit(dataset)
+    say(console, summary_line(report, data))
+    if strict:
+        refuse_findings(report, data)
+
+
 def _whole_path(path: str) -> str:
     return str(Path(path).expanduser().resolve())
 
@@ -115,16 +139,16 @@ def _resume(
     run_dir: Path,
     data: str | None,
     data_dir: Path | None,
-    excluded: Mapping[str, Path | None],
+    excluded: Mapping[str, object],
     flags: Mapping[str, Any],
     console: Console | None,
 ) -> Run:
     from eyebright.errors import RunError
     from eyebright.run_directory import RunDirectory
 
-    for name, value in excluded.items():
-        if value is not None:
-            raise RunError(f"{name} {value}: has no meaning beside --resume, which goes on with a run as it is.")
+    for option, is_given in excluded.items():
+        if is_given:
+            raise RunError(f"{option}: has no meaning beside --resume, which goes on with a run as it is.")
     dataset = load_run_data(RunDirectory.open(run_dir), data, data_dir, progress=console is not None)
 
     from eyebright.training import trainer

@@ -75,7 +75,7 @@ class Picture(NamedTuple):
     @property
     def is_grey(self) -> bool:
         """Whether it has no colours by the kind of its pixels."""
-        return self.mode in ("1", "L", "LA", "I", "F") or self.mode.startswith("I;16")
+        return is_grey(self.mode)
 
 
 def decode_image(
@@ -123,6 +123,11 @@ def decode_picture(
     except Exception as error:  # there is no closed list of what decoders raise for damaged bytes
         raise ImageError(f"{name}: {diagnosis(content, error)}") from error
     return Picture(pixels.reshape(image_shape), size, upright_size, mode, image.format or "", len(content))
+
+
+def is_grey(mode: str) -> bool:
+    """Whether pixels of a kind, by Pillow's name of it, have no colours."""
+    return mode in ("1", "L", "LA", "I", "F") or mode.startswith("I;16")
 
 
 def picture_size(path: Path) -> tuple[int, int] | None:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from eyebright.data.catalog import CATALOG
 from eyebright.data.containers import open_listing
+from eyebright.data.decode import is_grey
 from eyebright.data.dataset import SPLIT_NAMES, Dataset
 from eyebright.data.listing import ListedPicture, Listing
 from eyebright.data.loading import load_dataset
@@ -101,6 +102,8 @@ def _decoded(
     dataset = None
     if readable:
         images = _moved_together(np.memmap(target, np.uint8, "r+", shape=(len(pictures), *image_shape)), readable)
+        if options.colour == "auto" and all(is_grey(file.mode) for file in files.values()):
+            images = images[..., :1]
         dataset = _dataset(listing, [pictures[place] for place in readable], images)
     in_order = tuple(files[place] for place in readable)
     return Collection(listing.name, dataset, in_order, failures, empty_classes, listing.notes)

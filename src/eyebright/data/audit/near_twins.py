@@ -23,6 +23,8 @@ from eyebright.data.dataset import Dataset
 from eyebright.data.progress import shown
 
 _SIMILAR = 0.55  # of vectors: the least similar of ten pairs of true twins of CIFAR-10 has 0.58
+_FEW = 3000  # images: of so few, there is time to compare less similar ones closely
+_SIMILAR_OF_FEW = 0.35
 _SCREENED = 0.42  # likewise 0.50
 _AGREEING = 0.85  # likewise 0.86; of pairs between 0.85 and 0.90, nearly all are twins when looked at
 _MOST_AGREEING = 0.99  # copies agree so well; what is asked for is never more
@@ -85,7 +87,8 @@ def _compared_images(dataset: Dataset, digests: Sequence[bytes]) -> tuple[NDArra
 
 def _similar_pairs(embeddings: Embeddings, *, progress: bool) -> NDArray[np.int64]:
     """Int64 [pairs, 3]: places of two images whose vectors are similar, and whether the second's mirror image is meant."""
-    images, least = len(embeddings.plain), _SIMILAR
+    images = len(embeddings.plain)
+    least = _SIMILAR_OF_FEW if images <= _FEW else _SIMILAR
     pairs, similarities = np.empty((0, 3), np.int64), np.empty(0, np.float32)
     sides = -(-images // _ROWS)
     total = sides * (sides + 1) // 2 * (1 if embeddings.mirrored is None else 2)

@@ -1,0 +1,151 @@
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from eyebright import Dataset, load_dataset
+from eyebright.data.audit import near_twins
+from eyebright.data.audit.agreement import agreement
+from eyebright.data.audit.embedding import averaging, embed, resized
+from eyebright.data.audit.near_twins import find_near_twins
+from eyebright.data.audit.twins import pixel_digests
+
+
+def photographs(number, side=32, seed=0):
+    """Images of soft random blobs: as different from one another as photographs, and as smooth."""
+    generator = np.random.default_rng(seed)
+    coarse = generator.integers(0, 256, (number, side // 4, side // 4, 3)).astype(np.float32)
+    rows = np.kron(np.eye(side // 4), np.ones((4, 1))).astype(np.float32)
+    images = np.einsum("ah,nhwc->nawc", rows, np.einsum("bw,nhwc->nhbc", rows, coarse))
+    fine = generator.normal(0, 8, images.shape)
+    return np.clip(images + fine, 0, 255).astype(np.uint8)
+
+
+def dataset(images, splits=None):
+    labels = (np.arange(len(images)) % 2).astype(np.int32)
+    return Dataset(images, labels, ("a", "b"), "some", splits or {})
+
+
+def groups(images):
+    data = dataset(images)
+    return find_near_twins(data, pixel_digests(data.images)).groups
+
+
+def test_photographs_have_no_twins():
+    assert groups(photographs(200)) == []
+
+
+CHANGES = {
+    "brighter": lambda image: np.clip(image * 1.2 + 5, 0, 255),
+    "mirrored": lambda image: image[:, ::-1],
+    "shifted": lambda image: np.roll(image, (1, 2), axis=(0, 1)),
+    "noisy": lambda image: np.clip(image + np.random.default_rng(1).normal(0, 6, image.shape), 0, 255),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_a_changed_copy_is_found(change):
+    images = photographs(60)
+    images[47] = CHANGES[change](images[11].astype(np.float32)).astype(np.uint8)
+    assert groups(images) == [[11, 47]]
+
+
+@settings(max_examples=10, deadline=None)
+@given(st.integers(0, 2), st.integers(0, 2), st.booleans(), st.floats(0.8, 1.2), st.floats(-20, 20))
+def test_copies_agree_and_others_do_not(down, across, mirrored, contrast, brightness):
+    images = photographs(8)
+    shifted = np.roll(images, (down, across), axis=(1, 2)).astype(np.float32)
+    changed = np.clip((shifted - 128) * contrast + 128 + brightness, 0, 255).astype(np.uint8)
+    assert (agreement(images, changed) > 0.85).all()
+    assert (agreement(images, np.roll(changed, 1, axis=0)) < 0.8).all()
+    if mirrored:
+        assert (agreement(images, changed[:, :, ::-1]) < 0.8).all()
+
+
+def test_exactly_equal_images_are_left_to_those_who_look_for_them():
+    images = photographs(20)
+    images[7] = images[3]
+    assert groups(images) == []
+
+
+def test_of_equal_images_one_of_each_split_is_compared():
+    images = photographs(20)
+    images[7] = images[3]  # in train
+    images[15] = images[3]  # in test
+    images[18] = np.clip(images[3] * 0.9, 0, 255)  # in test, almost the same
+    data = dataset(images, {"train": np.arange(10), "test": np.arange(10, 20)})
+    assert find_near_twins(data, pixel_digests(images)).groups == [[3, 15, 18]]
+
+
+def test_images_too_small_to_show_much_are_not_compared_and_that_is_said():
+    digits = load_dataset("digits")
+    found = find_near_twins(digits, pixel_digests(digits.images))
+    assert found.groups == []
+    assert found.notes == ["Near duplicates were not looked for: images of 8 × 8 show too little."]
+
+
+def test_handwritten_digits_that_resemble_each_other_are_not_twins():
+    digits = load_dataset("digits")
+    large = np.repeat(np.repeat(digits.images, 4, axis=1), 4, axis=2)[:1000]
+    blurred = np.round(resized(large, 28)).astype(np.uint8)
+    found = find_near_twins(
+        Dataset(blurred, digits.labels[:1000], digits.class_names, "large"), pixel_digests(blurred)
+    )
+    assert len(found.groups) <= 5
+
+
+def test_of_too_many_images_those_of_the_test_split_are_compared_and_the_rest_is_said(monkeypatch):
+    monkeypatch.setattr(near_twins, "_MOST", 30)
+    images = photographs(100)
+    images[95] = images[90][:, ::-1]
+    data = dataset(images, {"train": np.arange(80), "test": np.arange(80, 100)})
+    found = find_near_twins(data, pixel_digests(images))
+    assert found.groups == [[90, 95]]
+    assert found.notes == [
+        "Near duplicates were looked for among 30 images, evenly chosen; 70 were left out.",
+    ]
+
+
+def test_of_too_many_similar_pairs_the_most_similar_are_compared(monkeypatch):
+    monkeypatch.setattr(near_twins, "_MOST_PAIRS", 3)
+    monkeypatch.setattr(near_twins, "_SIMILAR_OF_FEW", -1.0)
+    images = photographs(20)
+    images[15] = images[10][:, ::-1]
+    data = dataset(images)
+    found = find_near_twins(data, pixel_digests(images))
+    assert found.groups == [[10, 15]]
+    assert "only the 3 most similar pairs" in found.notes[0]
+
+
+def test_blocks_make_no_difference(monkeypatch):
+    images = photographs(50)
+    images[49] = np.clip(images[0] * 0.9, 0, 255)
+    monkeypatch.setattr(near_twins, "_ROWS", 7)
+    assert groups(images) == [[0, 49]]
+
+
+def test_constant_images_resemble_nothing():
+    images = photographs(20)
+    images[4], images[9] = 7, 200
+    assert groups(images) == []
+    assert (embed(images, np.arange(20)).plain[[4, 9]] == 0).all()
+
+
+@given(st.integers(1, 40), st.integers(1, 12))
+def test_averages_of_ones_are_ones(length, parts):
+    np.testing.assert_allclose(averaging(length, parts) @ np.ones(length), 1, rtol=1e-5)
+
+
+def test_the_twins_of_cifar10_that_are_known_are_found(cifar10_path):
+    """Ten pairs of those that the authors of ciFAIR list, among as many images as a test has time for."""
+    pairs = [
+        (7871, 18791), (2391, 5945), (2019, 32409), (9683, 1583), (264, 46580),
+        (385, 32426), (2736, 46811), (9516, 9316), (5856, 44145), (6080, 34616),
+    ]  # fmt: skip
+    cifar10 = load_dataset(cifar10_path)
+    places = [place for test, train in pairs for place in (train, 50_000 + test)]
+    kept = np.unique([*places, *range(0, 60_000, 12)])
+    some = cifar10.subset(kept)
+    found = find_near_twins(some, pixel_digests(some.images)).groups
+    of_image = {int(kept[place]): number for number, group in enumerate(found) for place in group}
+    assert [pair for pair in pairs if of_image.get(pair[1], -1) != of_image.get(50_000 + pair[0], -2)] == []
