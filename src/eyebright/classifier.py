@@ -98,11 +98,7 @@ class Classifier:
     @cached_property
     def weights_sha256(self) -> str:
         """SHA-256, 64 hexadecimal digits, over the names, shapes, types and values of all weights."""
-        digest = hashlib.sha256()
-        for name, array in sorted(self.weights.items()):
-            digest.update(f"{name} {array.dtype.str} {array.shape}\n".encode())
-            digest.update(np.ascontiguousarray(array).tobytes())
-        return digest.hexdigest()
+        return weights_sha256(self.weights)
 
     def predict(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Probabilities of the classes: the softmax of `logits`.
@@ -184,7 +180,7 @@ class Classifier:
             "views": VIEWS[self.tta],
         }
         parts = {
-            "architecture.json": storage.json_bytes(self.architecture.model_dump(mode="json")),
+            "architecture.json": storage.json_bytes(self.architecture.model_dump(mode="json", exclude_none=True)),
             "inference.json": storage.json_bytes({"tta": self.tta, "fit": self.fit}),
             "labels.json": storage.json_bytes(labels),
             "preprocessing.json": storage.json_bytes(picture),
@@ -223,6 +219,15 @@ class Classifier:
             return cls(architecture, class_names, weights, tta, fit)
         except ClassifierError as error:
             raise ClassifierError(f"{directory}: {error}") from error
+
+
+def weights_sha256(weights: dict[str, NDArray[Any]]) -> str:
+    """SHA-256, 64 hexadecimal digits, over the names, shapes, types and values of weights."""
+    digest = hashlib.sha256()
+    for name, array in sorted(weights.items()):
+        digest.update(f"{name} {array.dtype.str} {array.shape}\n".encode())
+        digest.update(np.ascontiguousarray(array).tobytes())
+    return digest.hexdigest()
 
 
 def model_weights(model: keras.Model) -> dict[str, NDArray[Any]]:

@@ -6,6 +6,7 @@ metrics.csv            every scalar that was recorded
 events.out.tfevents.*  the same and more, for TensorBoard
 checkpoints/step-*/    see training/checkpoint.py
 teacher/               the classifier that the run learns from, if any
+backbone/              the trained backbone that the run began with, if any
 model/                 the saved classifier, see classifier.py
 test_predictions.npz   labels, logits, image hashes of the one run over the test images
 looks.json             how often a model of this run met the test images

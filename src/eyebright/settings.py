@@ -14,7 +14,11 @@ from pydantic_core import PydanticCustomError
 from eyebright.augmentation import Augmentation, named_policy
 from eyebright.picture_options import PictureOptions
 
-Model = Literal["softmax", "fc", "cnn"]
+Model = Literal["softmax", "fc", "cnn", "transfer"]
+Backbone = Literal[
+    "auto", "mobilenet-v2", "mobilenet-v3-small", "mobilenet-v3-large", "efficientnet-v2-b0", "efficientnet-v2-b1",
+    "efficientnet-v2-s", "resnet-50-v2", "convnext-tiny", "convnext-small",
+]  # fmt: skip
 Precision = Literal["auto", "float32", "bfloat16", "float64"]
 Preprocessing = Literal["mean-image", "per-channel", "whitening", "compact-whitening"]
 TestTimeAugmentation = Literal["none", "mirror", "mirror-shift"]
@@ -61,7 +65,9 @@ class Settings(PictureOptions):
     # What is learnt, from what
     data: str = Field("digits", min_length=1, description="A data set of the catalogue, or the path of one.")
     model: Model = Field(
-        "fc", description="The kind of model: softmax (one linear layer), fc (fully connected) or cnn (convolutional)."
+        "fc",
+        description="The kind of model: softmax (one linear layer), fc (fully connected), cnn (convolutional) or "
+        "transfer (a network that was trained on other images, with a new last layer).",
     )
     preset: str = Field("default", description="Named settings to start from; other settings override them.")
     validation: float = Field(
@@ -104,6 +110,18 @@ class Settings(PictureOptions):
         (64, 256, 256), description="Channels of each block of the convolutional network, one block a number."
     )
     dropout: float = Field(0.0, ge=0, lt=1, description="Fraction of hidden units dropped in each training step.")
+    backbone: Backbone = Field(
+        "auto",
+        description="Of transfer: the network below the new last layer. auto: that of the run in --weights, otherwise "
+        "mobilenet-v3-small.",
+    )
+    weights: str = Field(
+        "imagenet",
+        min_length=1,
+        description="Of transfer: the backbone's first weights: imagenet (downloaded by Keras once), none (drawn from "
+        "the seed), a file of weights that Keras saved, or a finished run (or a saved classifier), whose layers below "
+        "its last become the backbone.",
+    )
     freeze: Names = Field(
         (),
         description="Layers whose weights stay as they are, by name; * stands for any characters (for example "
@@ -270,8 +288,10 @@ def _contradiction(key: str, rule: str) -> PydanticCustomError:
 
 
 _OF_HIDDEN_LAYERS = frozenset({"layers", "hidden_units", "batch_norm", "initialization"})
+_OF_TRANSFER = frozenset({"backbone", "weights"})
 UNUSED_BY_MODEL: dict[str, frozenset[str]] = {
-    "softmax": _OF_HIDDEN_LAYERS | {"activation", "dropout", "channels"},
-    "fc": frozenset({"channels"}),
-    "cnn": _OF_HIDDEN_LAYERS | {"whitening_epsilon"},
+    "softmax": _OF_HIDDEN_LAYERS | _OF_TRANSFER | {"activation", "dropout", "channels"},
+    "fc": _OF_TRANSFER | {"channels"},
+    "cnn": _OF_HIDDEN_LAYERS | _OF_TRANSFER | {"whitening_epsilon"},
+    "transfer": _OF_HIDDEN_LAYERS | {"activation", "channels", "preprocessing", "whitening_epsilon"},
 }

@@ -127,12 +127,11 @@ def _classifier(run: RunDirectory, checkpoint: str | None) -> Classifier:
 
     set_threads(run.settings.threads or available_threads())
     if checkpoint is not None:
-        from eyebright.models import Architecture
         from eyebright.training.checkpoint import Checkpoints
+        from eyebright.training.pretrained import run_architecture
 
         checkpoints = Checkpoints(run.path / "checkpoints", run.settings.keep_checkpoints)
-        architecture = Architecture.of(run.settings, run.data.image_shape, len(run.data.class_names))
-        settings = run.settings
+        architecture, settings = run_architecture(run), run.settings
         return checkpoints.load_classifier(checkpoint, architecture, run.data.class_names, settings.tta, settings.fit)
     return Classifier.load(run.path)
 

@@ -102,7 +102,12 @@ def _train(
     dataset, _, settings = load_fitted(resolved, data_dir, console, progress=console is not None)
     _check(dataset, settings.data, console, strict=strict)
     # Paths are kept whole: a run is resumed, and its settings used again, from other directories, too.
-    paths = {"data": settings.data not in CATALOG, "teacher": settings.teacher, "exclude": settings.exclude}
+    paths = {
+        "data": settings.data not in CATALOG,
+        "teacher": settings.teacher,
+        "exclude": settings.exclude,
+        "weights": settings.weights not in ("imagenet", "none"),
+    }
     settings = settings.model_copy(
         update={key: _whole_path(getattr(settings, key)) for key, is_path in paths.items() if is_path}
     )

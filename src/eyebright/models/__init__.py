@@ -17,11 +17,17 @@ from eyebright.models.fully_connected import build_fully_connected
 from eyebright.models.local import LocalDense
 from eyebright.models.reduction import grid
 from eyebright.models.softmax import build_softmax
+from eyebright.models.transfer import build_transfer
 from eyebright.models.whitening import PATCH_IMAGES, ImageWhitening, PatchWhitening
 
 __all__ = ["MODELS", "Architecture", "build_model", "first_layer", "freeze", "measure"]
 
-MODELS = {"softmax": build_softmax, "fc": build_fully_connected, "cnn": build_convnet}
+MODELS = {
+    "softmax": build_softmax,
+    "fc": build_fully_connected,
+    "cnn": build_convnet,
+    "transfer": build_transfer,
+}
 _VALUES_AT_ONCE = 2**22  # bounds the memory, whatever the size of the images
 
 

@@ -30,7 +30,7 @@ def fold(architecture: Architecture, weights: Weights) -> tuple[Architecture, We
         The architecture and weights of the folded network, which takes the same uint8 pixels.
     """
     whitens = "whitening" in architecture.preprocessing
-    if architecture.model == "cnn" or not (architecture.batch_norm or whitens):
+    if architecture.model not in ("softmax", "fc") or not (architecture.batch_norm or whitens):
         return architecture, weights
     layers = ["logits"] if architecture.model == "softmax" else [*_hidden(architecture), "logits"]
     folded: Weights = {}

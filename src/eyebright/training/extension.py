@@ -48,7 +48,7 @@ def _repeats(settings: Settings, key: str, value: Any) -> bool:
     own = getattr(settings, key)
     if key == "precision" and value == "auto":
         return True
-    if key == "teacher":
+    if key in ("teacher", "weights"):
         return own is not None and Path(value).expanduser().resolve() == Path(own).expanduser().resolve()
     if key == "preset":
         return value in (own, f"{own}-{settings.model}")

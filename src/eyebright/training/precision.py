@@ -32,6 +32,10 @@ def resolve_precision(precision: Precision, architecture: Architecture) -> tuple
     """
     if precision != "auto":
         return precision, "as set"
+    if isinstance(architecture.backbone, Architecture):
+        return resolve_precision(precision, architecture.backbone)
+    if architecture.model == "transfer":
+        return "float32", "as its backbone was trained"
     if architecture.model == "softmax":
         return "float32", "one small matrix product"
     height, width, channels = architecture.image_shape

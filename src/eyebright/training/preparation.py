@@ -4,32 +4,40 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
+from rich.console import Console
 
 from eyebright.backend import available_threads, keras, set_threads
 from eyebright.data.dataset import Dataset
 from eyebright.errors import SettingsError
-from eyebright.models import Architecture, build_model, freeze
+from eyebright.models import Architecture, build_model, freeze, measure
+from eyebright.models.transfer import freeze_statistics
 from eyebright.settings import Settings
 from eyebright.training.distillation import Teacher
 from eyebright.training.engine_tensorflow import TensorFlowEngine
+from eyebright.training.head import train_head
 from eyebright.training.objective import Objective
 from eyebright.training.optimizers import build_optimizer
 from eyebright.training.plan import Plan
 from eyebright.training.precision import resolve_precision
+from eyebright.training.pretrained import Pretrained
 
 _WHITENED_AT_MOST = 8_192  # values of an image
 
 
-def settle(settings: Settings, dataset: Dataset, training: NDArray[np.int64]) -> tuple[Settings, str]:
+def settle(
+    settings: Settings, dataset: Dataset, training: NDArray[np.int64], pretrained: Pretrained | None = None
+) -> tuple[Settings, str]:
     """Check settings against the data, settle what they leave open, and set the threads of this process.
 
     Args:
         settings: as they were given.
         dataset: what to learn from.
         training: int64 [n], which of its images are for training.
+        pretrained: what a transfer model begins with.
 
     Returns:
-        The settings with a precision and a number of threads, and the reason for that precision in words.
+        The settings with a precision, a number of threads and a backbone's name, and the reason for that precision in
+        words.
 
     Raises:
         SettingsError: a batch that is larger than the training set, or an augmentation or a whitening that the images
@@ -46,22 +54,45 @@ def settle(settings: Settings, dataset: Dataset, training: NDArray[np.int64]) ->
             f"--preprocessing whitening: images of {height} × {width} × {channels} are too large for it (more than "
             f"{_WHITENED_AT_MOST:,} values, whose covariance would take gigabytes). Give compact-whitening."
         )
-    precision, reason = resolve_precision(settings.precision, architecture_of(settings, dataset))
+    architecture = architecture_of(settings, dataset, pretrained)
+    precision, reason = resolve_precision(settings.precision, architecture)
     threads = settings.threads or available_threads()
     set_threads(threads)
-    return settings.model_copy(update={"precision": precision, "threads": threads}), reason
+    settled = {"precision": precision, "threads": threads}
+    if isinstance(architecture.backbone, str):
+        settled["backbone"] = architecture.backbone
+    return settings.model_copy(update=settled), reason
 
 
-def architecture_of(settings: Settings, dataset: Dataset) -> Architecture:
+def architecture_of(settings: Settings, dataset: Dataset, pretrained: Pretrained | None = None) -> Architecture:
     """The shape of the model that these settings mean for this data set."""
-    return Architecture.of(settings, dataset.image_shape, len(dataset.class_names))
+    backbone = pretrained.backbone if pretrained else None
+    return Architecture.of(settings, dataset.image_shape, len(dataset.class_names), backbone)
 
 
-def build(settings: Settings, dataset: Dataset) -> keras.Model:
-    """The model of a run, its layers frozen as the settings say; it has yet to `measure` the training images."""
-    model = build_model(architecture_of(settings, dataset), settings.precision, settings.seed)
+def build(settings: Settings, dataset: Dataset, pretrained: Pretrained | None = None) -> keras.Model:
+    """The model of a run, its layers frozen as the settings say; what is not drawn from the seed has yet to `begin`."""
+    model = build_model(architecture_of(settings, dataset, pretrained), settings.precision, settings.seed)
+    if pretrained:
+        freeze_statistics(model)
     freeze(model, settings.freeze)
     return model
+
+
+def begin(
+    model: keras.Model,
+    settings: Settings,
+    dataset: Dataset,
+    training: NDArray[np.int64],
+    pretrained: Pretrained | None,
+    console: Console | None,
+) -> None:
+    """Give a model what it has before its first step: what it measures of the training images, or trained weights."""
+    if pretrained is None:
+        measure(model, dataset.images, training)
+    else:
+        pretrained.put_into(model)
+        train_head(model, settings, dataset, training, console)
 
 
 def build_engine(

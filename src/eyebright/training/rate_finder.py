@@ -17,12 +17,12 @@ from rich.console import Console
 from eyebright.data.dataset import Dataset
 from eyebright.data.split import split_dataset
 from eyebright.errors import TrainingError
-from eyebright.models import measure
 from eyebright.settings import Settings
 from eyebright.training.distillation import load_teacher, teacher_logits
 from eyebright.training.engine_tensorflow import TensorFlowEngine
 from eyebright.training.plan import Plan
-from eyebright.training.preparation import build, build_engine, settle
+from eyebright.training.preparation import begin, build, build_engine, settle
+from eyebright.training.pretrained import load_pretrained
 from eyebright.training.progress import TrainingProgress
 
 _WIDTH = 0.02  # of the test: the smoothing's standard deviation
@@ -77,15 +77,16 @@ def find_learning_rate(
         TrainingError: the loss falls nowhere, or still falls at the last rate: nothing can be suggested.
     """
     training = split_dataset(dataset, **settings.split).train
-    settings, _ = settle(settings, dataset, training)
+    pretrained = load_pretrained(settings, dataset, console)
+    settings, _ = settle(settings, dataset, training, pretrained)
     # ema and swa would change no loss here; look-ahead hardly does in the beginning of a run, which this is.
     settings = settings.model_copy(update={"averaging": "none"})
     teacher = load_teacher(settings, dataset)
-    model = build(settings, dataset)
+    model = build(settings, dataset, pretrained)
     plan, engine = build_engine(
         model, settings, dataset, training, teacher_logits(teacher, settings.precision) if teacher else None
     )
-    measure(model, dataset.images, training)
+    begin(model, settings, dataset, training, pretrained, console)
     learning_rates = np.geomspace(start, end, steps)
     losses = _train(engine, plan, learning_rates, settings.batch_size, console)
     smoothed = smooth(losses, steps)

@@ -18,7 +18,6 @@ from eyebright.data.dataset import Dataset
 from eyebright.data.split import Split, split_dataset
 from eyebright.errors import TrainingInterrupted
 from eyebright.metrics.scores import accuracy_score, log_loss
-from eyebright.models import measure
 from eyebright.models.folding import fold
 from eyebright.picture_options import OF_PICTURE_FILES
 from eyebright.run_directory import DataRecord, RunDirectory, check_free
@@ -34,7 +33,8 @@ from eyebright.training.interrupts import Interrupts
 from eyebright.training.monitor import Monitor
 from eyebright.training.pace import Pace
 from eyebright.training.plan import Plan
-from eyebright.training.preparation import architecture_of, build, build_engine, settle
+from eyebright.training.preparation import architecture_of, begin, build, build_engine, settle
+from eyebright.training.pretrained import Pretrained, keep, load_pretrained, run_pretrained
 from eyebright.training.progress import say
 from eyebright.training.results import finish_run
 
@@ -91,9 +91,10 @@ def train(
     run_dir = Path(run_dir)
     check_free(run_dir)
     split = split_dataset(dataset, **settings.split)
-    settings, reason = settle(settings, dataset, split.train)  # what cannot be is refused before there is a directory
+    pretrained = load_pretrained(settings, dataset, console)  # what cannot be is refused before there is a directory
+    settings, reason = settle(settings, dataset, split.train, pretrained)
     load_teacher(settings, dataset)
-    model = build(settings, dataset)
+    model = build(settings, dataset, pretrained)
     run = RunDirectory.create(run_dir, settings, DataRecord.of(dataset, split))
     unused = UNUSED_BY_MODEL[settings.model] | (set() if dataset.paths else OF_PICTURE_FILES)
     for key, value in settings.to_dict().items():
@@ -101,7 +102,8 @@ def train(
             say(console, f"{key} = {as_text(value)}")
     say(console, f"Precision {settings.precision}: {reason}")
     with run.locked():
-        return _train(run, model, dataset, split, console, started)
+        keep(run, pretrained)
+        return _train(run, model, pretrained, dataset, split, console, started)
 
 
 def resume(
@@ -141,17 +143,25 @@ def resume(
             return Run(run.path, run.results)
         if settings != run.settings:
             run.extend(settings)
-        return _train(run, build(settings, dataset), dataset, split, console, started)
+        pretrained = run_pretrained(run, dataset, console)
+        keep(run, pretrained)
+        return _train(run, build(settings, dataset, pretrained), pretrained, dataset, split, console, started)
 
 
 def _train(
-    run: RunDirectory, model: keras.Model, dataset: Dataset, split: Split, console: Console | None, started: float
+    run: RunDirectory,
+    model: keras.Model,
+    pretrained: Pretrained | None,
+    dataset: Dataset,
+    split: Split,
+    console: Console | None,
+    started: float,
 ) -> Run:
     """Train from wherever the run's checkpoints are to its end, evaluate, and save the classifier. Hold the lock."""
     settings = run.settings
     checkpoints = Checkpoints(run.path / "checkpoints", settings.keep_checkpoints)
     if not checkpoints.steps():  # later they hold what was measured; the average begins with it
-        measure(model, dataset.images, split.train)
+        begin(model, settings, dataset, split.train, pretrained, console)
     with Interrupts() as interrupts:
         plan, engine = build_engine(model, settings, dataset, split.train, run_teacher(run, dataset))
         state, notes = checkpoints.restore_newest(engine.variables)
@@ -166,7 +176,7 @@ def _train(
                 checkpoints.restore_best(state, engine.variables)
             with engine.final_weights():
                 weights = model_weights(model)
-            architecture, weights = fold(architecture_of(settings, dataset), weights)
+            architecture, weights = fold(architecture_of(settings, dataset, pretrained), weights)
             classifier = Classifier(architecture, dataset.class_names, weights, settings.tta, settings.fit)
             results = finish_run(run, classifier, dataset, split, state, started)
             monitor.record_results(state.step, results)
