@@ -143,11 +143,8 @@ def test_a_checkpoint_becomes_a_classifier(pretrained_run, two_classes, make_set
 def test_a_network_on_raw_pixels_answers_the_same_on_standardised_ones(preprocessing, pretrained_run, dataset):
     classifier = pretrained_run("fc-mean" if preprocessing == "mean-image" else "fc").classifier
     assert classifier.architecture.preprocessing == preprocessing
-    again = Classifier(
-        standardised(classifier.architecture, classifier.weights)[0],
-        classifier.class_names,
-        {name: array for name, array in standardised(classifier.architecture, classifier.weights)[1].items()},
-    )
+    architecture, weights = standardised(classifier.architecture, classifier.weights)
+    again = Classifier(architecture, classifier.class_names, weights)
     assert again.architecture.preprocessing == "per-channel"
     expected = classifier.logits(dataset.images)
     np.testing.assert_allclose(again.logits(dataset.images), expected, rtol=1e-3, atol=1e-3 * np.abs(expected).max())

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import warnings
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -13,7 +15,7 @@ from eyebright.models.layers import TruncatedNormal
 
 _USUAL_SHAPE = (224, 224, 3)  # weights are the same for every size
 SMALLEST_SIDE = 32  # pixels; these networks halve an image five times
-# The running averages follow the batches as closely as in our own networks; Keras's 0.999 would need thousands of steps.
+# The running averages follow the batches closely, as in our own networks; Keras's 0.999 would need thousands of steps.
 _NORM_MOMENTUM = 0.6
 
 
@@ -67,31 +69,48 @@ def application_features(name: str, pixels: Any, dtype: str, seed: int) -> Any:
     if APPLICATIONS[name].scaled:
         pixels = keras.layers.Rescaling(1 / 127.5, offset=-1.0, dtype=dtype, name="scale")(pixels)
     with _arithmetic(dtype):
-        application = application_model(name, pixels)
+        application = _finished(name, _application(name, pixels))
     _draw(application, seed)
     return application.output
 
 
-def application_model(name: str, pixels: Any = None, weights: str | None = None) -> keras.Model:
-    """A backbone of Keras's without its head, the mean of each of its last maps as its output.
-
-    Args:
-        name: of `APPLICATIONS`.
-        pixels: what it is applied to, float [B, H, W, 3]; None for an input of its own.
-        weights: "imagenet", the path of a file, or None for random ones.
+def application_of_imagenet(name: str) -> keras.Model:
+    """A backbone of Keras's with the weights that it learnt on ImageNet, from Keras's cache or downloaded into it.
 
     Raises:
-        Exception: whatever Keras raises for weights that it cannot load.
+        Exception: the download failed, or is not the file whose hash Keras knows.
     """
-    pixels = keras.Input(_USUAL_SHAPE) if pixels is None else pixels
-    counted = "convnext" in name
-    place = {"input_shape": pixels.shape[1:]} if counted else {"input_tensor": pixels}
+    return _finished(name, _application(name, keras.Input(_USUAL_SHAPE), "imagenet"))
+
+
+def application_of_file(name: str, path: Path) -> keras.Model:
+    """A backbone of Keras's with weights of a file that Keras saved of it, with its head or without.
+
+    Raises:
+        OSError, ValueError, KeyError, TypeError or AttributeError: Keras cannot load them, or loads some of them alone.
+    """
+    model = _application(name, keras.Input(_USUAL_SHAPE))
+    before = model.get_weights()
+    with warnings.catch_warnings():  # Keras only warns of weights that it does not find, hundreds of times
+        warnings.simplefilter("ignore", UserWarning)
+        model.load_weights(path)
+    for weight, old in zip(model.weights, before, strict=True):
+        if len(weight.shape) > 1 and np.array_equal(weight.numpy(), old):
+            raise ValueError(f"there is no {weight.path} in it.")
+    return _finished(name, model)
+
+
+def _application(name: str, pixels: Any, weights: str | None = None) -> keras.Model:
+    """A network of Keras's without its head, applied to pixels; the mean of each of its last maps is its output."""
     build = getattr(keras.applications, APPLICATIONS[name].function)
-    model = build(weights=weights, include_top=False, pooling="avg", **place)
+    return build(weights=weights, include_top=False, pooling="avg", input_tensor=pixels)
+
+
+def _finished(name: str, model: keras.Model) -> keras.Model:
     for layer in model.layers:
         if isinstance(layer, keras.layers.BatchNormalization):
             layer.momentum = _NORM_MOMENTUM
-    return _named(model, pixels) if counted else model
+    return _named(model) if "convnext" in name else model
 
 
 class LayerScale(keras.layers.Layer):  # type: ignore[misc]
@@ -111,18 +130,17 @@ class LayerScale(keras.layers.Layer):  # type: ignore[misc]
         return x * self.gamma
 
 
-def _named(model: keras.Model, pixels: Any) -> keras.Model:
+def _named(model: keras.Model) -> keras.Model:
     """A ConvNeXt whose weights have the same names each time that it is built; Keras counts some of them up."""
 
     def named(layer: keras.layers.Layer) -> keras.layers.Layer:
-        config = layer.get_config()
         if type(layer).__name__ == "LayerScale":
-            return LayerScale.from_config(config)
-        if isinstance(layer, keras.layers.LayerNormalization) and layer is model.layers[-1]:
-            config["name"] = "last_layernorm"
-        return type(layer).from_config(config)
+            return LayerScale.from_config(layer.get_config())
+        if layer is model.layers[-1]:
+            return keras.layers.LayerNormalization.from_config(layer.get_config() | {"name": "last_layernorm"})
+        return layer
 
-    copy = keras.models.clone_model(model, input_tensors=pixels, clone_function=named)
+    copy = keras.models.clone_model(model, input_tensors=model.input, clone_function=named)
     copy.set_weights(model.get_weights())
     return copy
 

@@ -1,4 +1,4 @@
-"""The weights that a transfer model begins with: of ImageNet, of a file, or of a run; and the run's own copy of them."""
+"""The weights that a transfer model begins with: of ImageNet, of a file, of a run; and the new run's copy of them."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from eyebright.data.dataset import Dataset
 from eyebright.errors import ClassifierError, DownloadError, SettingsError, StorageError, suggestion
 from eyebright.models import Architecture
 from eyebright.models.architecture import DEFAULT_BACKBONE
-from eyebright.models.backbones import application_model
+from eyebright.models.backbones import application_of_file, application_of_imagenet
 from eyebright.models.transfer import is_head, standardised
 from eyebright.run_directory import RunDirectory
 from eyebright.settings import Backbone, Settings
@@ -180,7 +180,7 @@ def _of_classifier(path: Path, wanted: Backbone, dataset: Dataset) -> Pretrained
 
 def _of_file(path: Path, backbone: Backbone) -> Pretrained:
     try:
-        model = application_model(backbone, weights=str(path))
+        model = application_of_file(backbone, path)
     except (OSError, ValueError, KeyError, TypeError, AttributeError, zipfile.BadZipFile) as error:
         why = str(error).strip().splitlines() or [type(error).__name__]
         raise SettingsError(
@@ -200,7 +200,7 @@ def _of_imagenet(backbone: Backbone, console: Console | None) -> Pretrained:
         shown = sys.stderr if console is not None else stack.enter_context(open(os.devnull, "w"))  # noqa: PTH123
         stack.enter_context(contextlib.redirect_stdout(shown))
         try:
-            model = application_model(backbone, weights="imagenet")
+            model = application_of_imagenet(backbone)
         except Exception as error:  # Keras raises nothing narrower for a download that fails
             raise DownloadError(_how_to_get(backbone, str(error))) from error
     return Pretrained("imagenet", backbone, _weights(model))
@@ -208,7 +208,7 @@ def _of_imagenet(backbone: Backbone, console: Console | None) -> Pretrained:
 
 def _how_to_get(backbone: str, reason: str) -> str:
     address = re.search(r"https?://\S+(?=:)", reason)
-    models = Path(keras.config.keras_home()) / "models"
+    models = Path(os.environ.get("KERAS_HOME") or Path.home() / ".keras") / "models"
     steps = f"Fetch {address[0]} elsewhere and put it into {models}" if address else f"Look into {models}"
     return (
         f"--weights imagenet: the weights of {backbone} are not here and cannot be downloaded ({reason}). {steps}, or "
