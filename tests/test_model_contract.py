@@ -14,10 +14,13 @@ from eyebright.presets import preset_names
 from eyebright.settings import UNUSED_BY_MODEL, Preprocessing, Settings
 
 CLASSES = 5
+# Networks of Keras's, which measure nothing of the training images.
+SCALED = {"transfer"}
 SHAPES = [(8, 8, 1), (28, 28, 1), (16, 12, 3)]
 # Every model, and those whose preprocessing has a matrix of its own.
-KINDS = {name: (name, "per-channel") for name in MODELS} | {
+KINDS = {name: (name, "per-channel") for name in MODELS if name != "transfer"} | {
     "fc-whitening": ("fc", "whitening"), "softmax-compact": ("softmax", "compact-whitening"),
+    "transfer": ("transfer", None), "transfer-cnn": ("transfer", "per-channel"),
 }  # fmt: skip
 OUTPUT_DTYPE = {"float32": np.float32, "bfloat16": np.float32, "float64": np.float64}
 # Settings that a model may have, none at its default. Each model gets those that it does not refuse.
@@ -39,6 +42,9 @@ def _same_bits_each_time():
 def architecture_of(kind, shape, preprocessing=None):
     model, own = KINDS[kind]
     options = {key: value for key, value in OPTIONS.items() if key not in UNUSED_BY_MODEL.get(model, ())}
+    if model == "transfer":
+        settings = Settings(epochs=1, model=model, **options)
+        return Architecture.of(settings, shape, CLASSES, architecture_of("cnn", shape) if own else None)
     settings = Settings(epochs=1, model=model, preprocessing=preprocessing or own, **options)
     return Architecture.of(settings, shape, CLASSES)
 
@@ -120,6 +126,9 @@ def test_what_is_measured_is_a_part_of_the_model_and_is_no_parameter_to_train(ki
     model = build(kind, shape)
     trained = {variable.path for variable in model.trainable_variables}
     measured = [weight for weight in model.weights if weight.path.startswith(MEASURED)]
+    if kind in SCALED:
+        assert not measured
+        return
     assert measured
     assert not trained & {weight.path for weight in measured}
     standardize = model.get_layer("standardize")
@@ -193,7 +202,7 @@ def test_every_trainable_weight_has_a_finite_gradient(kind, precision):
     [
         (name, preprocessing)
         for name in MODELS
-        for preprocessing in get_args(Preprocessing)
+        for preprocessing in (get_args(Preprocessing) if name != "transfer" else (None,))
         if name != "cnn" or "whitening" not in preprocessing
     ],
 )
@@ -222,7 +231,10 @@ def test_it_learns_what_is_easy(model, preset, tmp_path):
     for label, band in enumerate((slice(0, 2), slice(2, 4), slice(4, 6))):
         images[labels == label, band] += 100
     dataset = Dataset(images, labels, ("high", "middle", "low"), "bands")
-    smaller = {"cnn": {"channels": (8, 8)}, "fc": {"learning_rate": 1e-3}, "softmax": {"learning_rate": 1e-3}}[model]
-    settings = preset_settings(preset, model=model, batch_size=20, epochs=15, precision="float32", **smaller)
+    smaller = {"cnn": {"channels": (8, 8)}, "fc": {"learning_rate": 1e-3}, "softmax": {"learning_rate": 1e-3}}
+    if model == "transfer":  # from a network that knows the same images; those of ImageNet would be downloaded
+        cnn = preset_settings("default", model="cnn", batch_size=20, epochs=2, precision="float32", **smaller["cnn"])
+        smaller["transfer"] = {"weights": str(train(cnn, dataset, tmp_path / "cnn").path)}
+    settings = preset_settings(preset, model=model, batch_size=20, epochs=15, precision="float32", **smaller[model])
     run = train(settings, dataset, tmp_path / "run")
     assert run.results["test_accuracy"] > 0.9

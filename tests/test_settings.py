@@ -42,6 +42,7 @@ STRATEGIES = {
     "l1": NOT_NEGATIVE,
     "label_smoothing": FRACTION,
     "teacher": TEXT,
+    "weights": st.just("imagenet"),  # others are the transfer model's
     "distillation_weight": st.floats(0, 1, exclude_min=True),
     "distillation_temperature": POSITIVE,
     "learning_rate": POSITIVE,
@@ -68,11 +69,15 @@ CHOICES = {
     if get_origin(field.annotation) is Literal
 }
 LENGTHS = {"epochs", "max_steps"}
+OF_OTHER_MODELS = {"model", "backbone"}  # than fc, which is what the settings drawn here are of
 
 
 def all_settings():
     """Any settings that are valid, each setting given or left at its default."""
-    values = {**STRATEGIES, **{name: st.sampled_from(choices) for name, choices in CHOICES.items() if name != "model"}}
+    values = {
+        **STRATEGIES,
+        **{name: st.sampled_from(choices) for name, choices in CHOICES.items() if name not in OF_OTHER_MODELS},
+    }
     optional = st.fixed_dictionaries({}, optional=values)
     length = st.one_of(st.fixed_dictionaries({"epochs": COUNT}), st.fixed_dictionaries({"max_steps": COUNT}))
     return st.builds(lambda chosen, length: Settings(**chosen, **length), optional, length)
@@ -250,7 +255,8 @@ def test_settings_that_do_otherwise_are_not_equal():
 
 DEPARTURES = {
     "layers": 2, "hidden_units": 9, "activation": "elu", "batch_norm": True, "dropout": 0.5, "channels": (8, 8),
-    "initialization": "local", "whitening_epsilon": 0.5,
+    "initialization": "local", "whitening_epsilon": 0.5, "preprocessing": "per-channel", "backbone": "convnext-tiny",
+    "weights": "runs/best",
 }  # fmt: skip
 
 
