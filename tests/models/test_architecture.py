@@ -40,7 +40,8 @@ def test_architecture_survives_json():
     "wrong",
     [
         {"model": "resnet"}, {"classes": 1}, {"image_shape": (8, 8)}, {"image_shape": (0, 8, 1)}, {"layers": 0},
-        {"backbone": "mobilenet-v2"}, {"backbone": "resnet"}, {"hidden_units": 0}, {"activation": "magic"}, {"preprocessing": "magic"}, {"depth": 3}, {"channels": (8, 0)},
+        {"hidden_units": 0}, {"activation": "magic"}, {"preprocessing": "magic"}, {"depth": 3}, {"channels": (8, 0)},
+        {"backbone": "mobilenet-v2"}, {"backbone": "resnet"},
     ],
     ids=str,
 )  # fmt: skip
