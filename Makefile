@@ -61,6 +61,7 @@ format: venv  ## Format the code and mend what the linter can mend
 bench: venv  ## Run the benchmarks behind the README's figures: make bench DATA=path/to/cifar-10-batches-bin (half a day)
 	@test -n "$(DATA)" || { echo "make: the benchmarks need CIFAR-10: make bench DATA=path/to/cifar-10-batches-bin" >&2; exit 2; }
 	$(BIN)/python benchmarks/startup.py
+	$(BIN)/python benchmarks/stream.py $(ARGS)
 	$(BIN)/python benchmarks/tutorial.py --data "$(DATA)" $(ARGS)
 	$(BIN)/python benchmarks/convnet.py --data "$(DATA)" $(ARGS)
 	$(BIN)/python benchmarks/data_work.py --data "$(DATA)" $(ARGS)
@@ -69,6 +70,7 @@ bench: venv  ## Run the benchmarks behind the README's figures: make bench DATA=
 	$(BIN)/python benchmarks/accuracy.py --data "$(DATA)" tutorial-softmax default-softmax tutorial-fc fast-fc default-fc fast-cnn default-cnn $(ARGS)
 	$(BIN)/python benchmarks/accuracy.py $(ARGS)
 	$(BIN)/python benchmarks/ablation.py --data "$(DATA)" default-fc small-cnn $(ARGS)
+	$(BIN)/python benchmarks/loader.py $(ARGS)
 
 pictures: venv  ## Run the tutorial and draw its pictures anew: make pictures DATA=path/to/cifar-10-batches-bin (ten minutes)
 	$(BIN)/python docs/tutorial/run.py $(if $(DATA),--data "$(DATA)") $(ARGS)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -17,6 +16,7 @@ CLASSES = 10
 QUALITY = 90
 # Noise of each scale, in pixels, and its strength: a photograph has less of it the finer it is. A file of 300 × 250
 # pixels comes to some 20 kB.
+TEXTURE_SIDE = 2048  # of each class's texture, that its pictures are cut out of at random places
 SCALES = ((64, 50), (16, 30), (4, 16), (1, 5))
 
 
@@ -30,15 +30,18 @@ def make_pictures(directory: Path, count: int, width: int, height: int, spread: 
         height: in pixels.
         spread: sides differ by up to this share of them, up or down.
     """
+    textures = []
     for label in range(CLASSES):
         (directory / f"class-{label}").mkdir(parents=True)
+        textures.append(texture(np.random.default_rng(label), TEXTURE_SIDE, 40 + 18 * label))
 
     def make(number: int) -> None:
         chance = np.random.default_rng(number)
-        size = [round(side * (1 + spread * chance.uniform(-1, 1))) for side in (width, height)]
+        wide, high = (round(side * (1 + spread * chance.uniform(-1, 1))) for side in (width, height))
+        left, top = chance.integers(TEXTURE_SIDE - wide), chance.integers(TEXTURE_SIDE - high)
         label = number % CLASSES
-        path = directory / f"class-{label}" / f"{number:06}.jpg"
-        Image.fromarray(picture(chance, size[0], size[1], 40 + 18 * label)).save(path, quality=QUALITY)
+        cut = textures[label][top : top + high, left : left + wide]
+        Image.fromarray(cut).save(directory / f"class-{label}" / f"{number:06}.jpg", quality=QUALITY)
 
     with ThreadPoolExecutor() as pool:
         for _ in track(
@@ -47,16 +50,11 @@ def make_pictures(directory: Path, count: int, width: int, height: int, spread: 
             pass
 
 
-def picture(chance: np.random.Generator, width: int, height: int, brightness: float) -> NDArray[np.uint8]:
-    """Smooth noise of several scales around a brightness: uint8 [height, width, 3]."""
-    total = np.full((height, width, 3), brightness, np.float32)
-    for noise, strength in layers(chance, width, height):
-        total += strength / 128 * (noise - np.float32(128))
-    return total.clip(0, 255).astype(np.uint8)
-
-
-def layers(chance: np.random.Generator, width: int, height: int) -> Iterator[tuple[NDArray[np.float32], int]]:
+def texture(chance: np.random.Generator, side: int, brightness: float) -> NDArray[np.uint8]:
+    """Smooth noise of several scales around a brightness: uint8 [side, side, 3]."""
+    total = np.full((side, side, 3), brightness, np.float32)
     for scale, strength in SCALES:
-        coarse = chance.integers(0, 256, (-(-height // scale) + 1, -(-width // scale) + 1, 3), np.uint8)
-        image = Image.fromarray(coarse).resize((width, height), Image.Resampling.BICUBIC)
-        yield np.asarray(image, np.float32), strength
+        coarse = chance.integers(0, 256, (-(-side // scale) + 1, -(-side // scale) + 1, 3), np.uint8)
+        image = Image.fromarray(coarse).resize((side, side), Image.Resampling.BICUBIC)
+        total += strength / 128 * (np.asarray(image, np.float32) - 128)
+    return total.clip(0, 255).astype(np.uint8)
