@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from eyebright.metrics.intervals import wilson_interval
+from eyebright.metrics.intervals import trials_needed, wilson_interval
 
 
 def wilson(successes, trials, z):
@@ -43,3 +43,12 @@ def test_interval_holds_the_truth_as_often_as_it_says():
     intervals = {int(count): wilson_interval(int(count), 200) for count in np.unique(successes)}
     held = np.mean([intervals[int(count)][0] <= 0.9 <= intervals[int(count)][1] for count in successes])
     assert 0.93 < held < 0.97
+
+
+@pytest.mark.parametrize(("successes", "trials"), [(5, 10), (8, 10), (10, 10), (0, 3), (60, 100), (95, 100)])
+@pytest.mark.parametrize("half_width", [0.02, 0.05, 0.1])
+def test_as_many_trials_as_are_said_to_be_needed_give_an_interval_of_that_width(successes, trials, half_width):
+    needed = trials_needed(successes, trials, half_width)
+    likely = (successes + 1) / (trials + 2)
+    low, high = wilson_interval(round(likely * needed), needed)
+    assert (high - low) / 2 == pytest.approx(half_width, rel=0.1)

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from eyebright.data.dataset import Dataset
     from eyebright.training.trainer import Run
 
+_WIDE = 0.05  # to either side: a 95% interval that is wider comes from too few test images
 _STARTED = time.perf_counter()  # this file is among the first things that the process reads
 
 
@@ -162,6 +163,7 @@ def _resume(
 
 
 def _summarise(run: Run, console: Console | None) -> None:
+    from eyebright.metrics.intervals import trials_needed
     from eyebright.suggestions import command
     from eyebright.training.progress import say
 
@@ -174,6 +176,13 @@ def _summarise(run: Run, console: Console | None) -> None:
         f"Test accuracy {results['test_accuracy']:.4f} (95% interval {low:.4f} to {high:.4f}) "
         f"on {results['test_images']:,} images{views}",
     )
+    if high - low > 2 * _WIDE:
+        correct, images = round(results["test_accuracy"] * results["test_images"]), results["test_images"]
+        say(
+            console,
+            f"{images:,} test images are too few for this figure: with others it may be anything within the interval. "
+            f"For ± {_WIDE} it takes about {trials_needed(correct, images, _WIDE):,}.",
+        )
     if views:
         low, high = results["test_accuracy_one_view_ci95"]
         accuracy = results["test_accuracy_one_view"]

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import math
+
+_DEVIATIONS_95 = 1.96  # of a normal distribution, that 95% of it lie within
+
 
 def wilson_interval(successes: int, trials: int, confidence: float = 0.95) -> tuple[float, float]:
     """Wilson's score interval of a proportion (Wilson, 1927), which stays within 0 … 1 and holds near both ends.
@@ -19,3 +23,18 @@ def wilson_interval(successes: int, trials: int, confidence: float = 0.95) -> tu
 
     interval = binomtest(successes, trials).proportion_ci(confidence, method="wilson")
     return float(interval.low), float(interval.high)
+
+
+def trials_needed(successes: int, trials: int, half_width: float) -> int:
+    """About how many trials a proportion like this one needs for a 95% interval of ± half_width.
+
+    Args:
+        successes: 0 … trials, of the proportion as it was found.
+        trials: at least 1.
+        half_width: in (0, 0.5).
+
+    >>> trials_needed(8, 10, 0.05)
+    307
+    """
+    proportion = (successes + 1) / (trials + 2)  # all of ten is no proof of always (Laplace)
+    return math.ceil(proportion * (1 - proportion) * (_DEVIATIONS_95 / half_width) ** 2)
