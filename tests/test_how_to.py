@@ -21,6 +21,8 @@ def load_runner():
 runner = load_runner()
 
 
+# Keras 3.15 turns its variables into arrays in a way that NumPy 2 warns of, where it writes a file of weights.
+@pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy:DeprecationWarning")
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 def test_every_block_of_a_page_runs(page, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)

@@ -1,9 +1,12 @@
 """Transfer learning by the command line: from a run found again elsewhere, and what goes wrong in one message."""
 
 import tomllib
+import warnings
 
 import numpy as np
 import pytest
+
+from eyebright.backend import keras
 
 TINY = ("--max-steps", 3, "--batch-size", 8, "--validation", 0)
 
@@ -25,6 +28,15 @@ def few(digits, tmp_path):
     return "few.npz"
 
 
+@pytest.fixture
+def few_file(digits, few, tmp_path):
+    network = keras.applications.MobileNetV3Small(weights=None, include_top=False, input_shape=(32, 32, 3))
+    with warnings.catch_warnings():  # of NumPy, about how Keras 3.15 turns its variables into arrays
+        warnings.simplefilter("ignore", DeprecationWarning)
+        network.save_weights(tmp_path / "mobilenet.weights.h5")
+    return tmp_path / few, tmp_path / "mobilenet.weights.h5"
+
+
 def test_ten_pictures_a_class_train_and_the_figure_says_how_little_it_says(source, few, command, tmp_path, monkeypatch):
     trained = command("train", few, "--model", "transfer", "--weights", "source", *TINY, "--run-dir", "run")
     assert trained.code == 0, trained.err
@@ -38,6 +50,14 @@ def test_ten_pictures_a_class_train_and_the_figure_says_how_little_it_says(sourc
     assert "contradicts the run" in command("train", "--resume", "../run", "--weights", "../run").err
     evaluated = command("evaluate", "../run", "--checkpoint", "step-3")
     assert evaluated.code == 0, evaluated.err
+
+
+def test_threads_are_set_before_keras_reads_a_file(few_file, process, tmp_path):
+    file, weights = few_file
+    flags = ("--model", "transfer", "--weights", weights, "--threads", 1, "--run-dir", tmp_path / "run")
+    answer = process("train", file, *flags, *TINY, "--max-steps", 1)
+    assert answer.code == 0, answer.err
+    assert tomllib.loads((tmp_path / "run" / "settings.toml").read_text())["threads"] == 1
 
 
 def test_enough_test_images_are_not_called_too_few(source, command):

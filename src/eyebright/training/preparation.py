@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 from rich.console import Console
@@ -58,7 +60,7 @@ def settle(
     precision, reason = resolve_precision(settings.precision, architecture)
     threads = settings.threads or available_threads()
     set_threads(threads)
-    settled = {"precision": precision, "threads": threads}
+    settled: dict[str, Any] = {"precision": precision, "threads": threads}
     if isinstance(architecture.backbone, str):
         settled["backbone"] = architecture.backbone
     return settings.model_copy(update=settled), reason

@@ -18,7 +18,7 @@ from pydantic import TypeAdapter
 from rich.console import Console
 
 from eyebright import storage
-from eyebright.backend import keras, versions
+from eyebright.backend import available_threads, keras, set_threads, versions
 from eyebright.classifier import Classifier, arrays_to_npz, npz_to_arrays, weights_sha256
 from eyebright.data.dataset import Dataset
 from eyebright.errors import ClassifierError, DownloadError, SettingsError, StorageError, suggestion
@@ -104,10 +104,12 @@ def load_pretrained(settings: Settings, dataset: Dataset, console: Console | Non
     Raises:
         ClassifierError: the saved classifier of a run is missing or damaged.
         DownloadError: the weights of ImageNet are not here, and cannot be had.
+        RunError: this process already computes with another number of threads.
         SettingsError: nothing is of that name; a file of other weights; a backbone that sees other images.
     """
     if settings.model != "transfer" or settings.weights == "none":
         return None
+    set_threads(settings.threads or available_threads())  # before Keras computes anything
     named = DEFAULT_BACKBONE if settings.backbone == "auto" else settings.backbone
     if settings.weights == "imagenet":
         return _of_imagenet(named, console)
