@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -65,17 +64,23 @@ def check(
     options = _picture_options({name: value for name, value in given.items() if value is not None})
 
     from eyebright.data.audit import audit, collect, write_exclusions
+    from eyebright.data.audit.page import write_page
 
     for path in (fix_list, html):
         _check_writable(path)
     with collect(data, options, data_dir=data_dir, progress=not json) as collection:
         report = audit(collection, progress=not json)
+        if html is not None:
+            write_page(report, collection.dataset, html)  # here, as long as the pictures are there
     if fix_list is not None:
         write_exclusions(report, fix_list)
     if json:
         print_json(report.to_dict())
     else:
-        _print_report(report, fix_list)
+        _print_report(report)
+        for path in (fix_list, html):
+            if path is not None:
+                print(f"Written: {path}")
     raise typer.Exit(_FOUND if report.findings else 0)
 
 
@@ -105,7 +110,7 @@ def _check_writable(path: Path | None) -> None:
         raise StorageError(f"{path}: cannot be written: {'it is' if path.is_dir() else 'it lies in no'} directory.")
 
 
-def _print_report(report: Report, fix_list: Path | None) -> None:
+def _print_report(report: Report) -> None:
     from rich.table import Table
 
     from eyebright.data.audit.report import KINDS
@@ -121,11 +126,9 @@ def _print_report(report: Report, fix_list: Path | None) -> None:
             more = [f"… and {count - _EXAMPLES:,} more"] if count > _EXAMPLES else []
             table.add_row(kind, f"{count:,}", "\n".join([*examples, *more, f"→ {KINDS[kind].advice}"]))
         print_table(table)
-        print(f"{len(report.findings):,} findings in {report.images:,} images of {report.data}.", flush=True)
-        if fix_list is not None:
-            print(f"What to leave out stands in {fix_list}.", file=sys.stderr)
-        return
-    print(f"Nothing found in {report.images:,} images of {report.data}.")
+        print(f"{len(report.findings):,} findings in {report.images:,} images of {report.data}.")
+    else:
+        print(f"Nothing found in {report.images:,} images of {report.data}.")
 
 
 def _shortened(text: str) -> str:

@@ -12,13 +12,13 @@ from eyebright.data.audit.twins import pixel_digests
 
 
 def photographs(number, side=32, seed=0):
-    """Images of soft random blobs: as different from one another as photographs, and as smooth."""
-    generator = np.random.default_rng(seed)
-    coarse = generator.integers(0, 256, (number, side // 4, side // 4, 3)).astype(np.float32)
-    rows = np.kron(np.eye(side // 4), np.ones((4, 1))).astype(np.float32)
-    images = np.einsum("ah,nhwc->nawc", rows, np.einsum("bw,nhwc->nhbc", rows, coarse))
-    fine = generator.normal(0, 8, images.shape)
-    return np.clip(images + fine, 0, 255).astype(np.uint8)
+    """Random images with the spectrum of photographs, whose amplitude falls with the frequency."""
+    noise = np.random.default_rng(seed).normal(size=(number, side, side, 3))
+    frequencies = np.hypot(*np.meshgrid(np.fft.fftfreq(side), np.fft.fftfreq(side)))
+    falling = 1 / np.maximum(frequencies, 1 / side) ** 1.2
+    images = np.fft.ifft2(np.fft.fft2(noise, axes=(1, 2)) * falling[:, :, None], axes=(1, 2)).real
+    images *= 50 / images.std(axis=(1, 2, 3), keepdims=True)
+    return np.clip(images + 128, 0, 255).astype(np.uint8)
 
 
 def dataset(images, splits=None):
