@@ -49,7 +49,12 @@ def test_json_alone_stands_on_standard_output(clean, command):
     assert report["images"] == 43
     assert report["overview"]["classes"] == {"a": 21, "b": 21}
     assert report["findings"] == [
-        {"kind": "unreadable", "severity": "error", "message": "a/empty.jpg: empty (0 bytes).", "images": ["a/empty.jpg"]},
+        {
+            "kind": "unreadable",
+            "severity": "error",
+            "message": "a/empty.jpg: empty (0 bytes).",
+            "images": ["a/empty.jpg"],
+        },
         {
             "kind": "conflicting-labels",
             "severity": "error",
@@ -204,7 +209,9 @@ def test_strict_refuses_before_there_is_a_run(clean, command, tmp_path):
     picture(clean / "a" / "twin.png", SOFT[0])
     code, out, err = command("train", clean, "--run-dir", tmp_path / "run", "--strict", "--quiet", *SHORT)
     assert (code, out) == (2, "")
-    assert err.startswith(f"DataError: {clean}: --strict trains on nothing in which something was found (1 findings):\n")
+    assert err.startswith(
+        f"DataError: {clean}: --strict trains on nothing in which something was found (1 findings):\n"
+    )
     assert "  exact-duplicate: a/0.png, a/twin.png: the same pixels\n" in err
     assert not (tmp_path / "run").exists()
 

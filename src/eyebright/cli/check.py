@@ -42,7 +42,9 @@ def check(
     image_column: Annotated[str | None, _option("image_column")] = None,
     label_column: Annotated[str | None, _option("label_column")] = None,
     split_column: Annotated[str | None, _option("split_column")] = None,
-    allow_outside: Annotated[bool, typer.Option("--allow-outside", help="Let a table name pictures outside of it.")] = False,
+    allow_outside: Annotated[
+        bool, typer.Option("--allow-outside", help="Let a table name pictures outside of it.")
+    ] = False,
     data_dir: Annotated[
         Path | None, typer.Option(help="Where data sets of the catalogue are kept.", envvar="EYEBRIGHT_DATA")
     ] = None,

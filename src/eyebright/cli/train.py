@@ -52,9 +52,7 @@ def train(
     ] = None,
     strict: Annotated[
         bool,
-        typer.Option(
-            "--strict", help="Train on nothing in which the quick part of eyebright check finds something."
-        ),
+        typer.Option("--strict", help="Train on nothing in which the quick part of eyebright check finds something."),
     ] = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="Print nothing but errors.")] = False,
     json: Annotated[

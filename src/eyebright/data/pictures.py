@@ -107,9 +107,7 @@ def _decode_some(
             found.errors[start + place] = str(error).removeprefix(f"{file}: ")
         else:
             pixels[place], found.grey[place] = picture.pixels, picture.is_grey
-            found.files[start + place] = PictureFile(
-                picture.format, picture.mode, picture.upright_size, picture.bytes
-            )
+            found.files[start + place] = PictureFile(picture.format, picture.mode, picture.upright_size, picture.bytes)
     with target.open("r+b") as opened:
         opened.seek(start * pixels[0].nbytes)
         opened.write(pixels.data)

@@ -1,6 +1,6 @@
 """A folder of clean pictures of CIFAR-10 in which forty faults of every kind are planted, and where they are.
 
-    python tests/data/audit/planted.py path/to/cifar-10-batches-bin FOLDER
+python tests/data/audit/planted.py path/to/cifar-10-batches-bin FOLDER
 """
 
 from __future__ import annotations

@@ -88,9 +88,7 @@ def test_handwritten_digits_that_resemble_each_other_are_not_twins():
     digits = load_dataset("digits")
     large = np.repeat(np.repeat(digits.images, 4, axis=1), 4, axis=2)[:1000]
     blurred = np.round(resized(large, 28)).astype(np.uint8)
-    found = find_near_twins(
-        Dataset(blurred, digits.labels[:1000], digits.class_names, "large"), pixel_digests(blurred)
-    )
+    found = find_near_twins(Dataset(blurred, digits.labels[:1000], digits.class_names, "large"), pixel_digests(blurred))
     assert len(found.groups) <= 5
 
 

@@ -31,8 +31,10 @@ def class_findings(dataset: Dataset, empty_classes: tuple[str, ...] = ()) -> lis
             findings.append(Finding("small-class", f"{name}: {counts[label]} {where}", members))
     if "test" in dataset.splits:
         tested = dataset.class_counts(dataset.splits["test"])
-        for label in np.flatnonzero((tested == 0) & (counts > 0)):
-            findings.append(Finding("empty-class", f"{dataset.class_names[label]}: it has no test images"))
+        findings += [
+            Finding("empty-class", f"{dataset.class_names[label]}: it has no test images")
+            for label in np.flatnonzero((tested == 0) & (counts > 0))
+        ]
     present = np.flatnonzero(counts)
     if len(present):
         largest, smallest = present[counts[present].argmax()], present[counts[present].argmin()]

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from eyebright.data.catalog import CATALOG
 from eyebright.data.containers import open_listing
-from eyebright.data.decode import is_grey
 from eyebright.data.dataset import SPLIT_NAMES, Dataset
+from eyebright.data.decode import is_grey
 from eyebright.data.listing import ListedPicture, Listing
 from eyebright.data.loading import load_dataset
 from eyebright.data.pictures import PictureFile, decode_into, likely_size

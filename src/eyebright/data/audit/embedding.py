@@ -11,8 +11,8 @@ _SIDE = 8  # pixels of the small images: so few that a shift by a pixel or two o
 _AT_ONCE = 2048  # images
 _SAMPLE = 20_000  # images that the directions are measured on
 # The variance v of a direction becomes about v^(1 - 2 · power): broad light and dark, which half of all photographs
-# share (sky above sea), no longer outweighs what is particular to one. 0.35 had the fewest other pairs of CIFAR-10 above
-# the least similar of ten pairs of true twins: 80,000 of 1.8 billion, where plain correlation (0) had 3 million.
+# share (sky above sea), no longer outweighs what is particular to one. 0.35 had the fewest other pairs of CIFAR-10
+# above the least similar of ten pairs of true twins: 80,000 of 1.8 billion, where plain correlation (0) had 3 million.
 _POWER = 0.35
 _FLOOR = 1e-3  # of the mean variance: directions of less are noise
 

@@ -46,7 +46,9 @@ def misnamed_files(collection: Collection) -> list[Finding]:
     for path, file in _files(collection):
         suffix = PurePosixPath(path).suffix.lower()
         if suffix and suffix not in _SUFFIXES[file.format]:
-            findings.append(Finding("wrong-extension", f"{path}: its name ends in {suffix}, and it is {file.format}", (path,)))
+            findings.append(
+                Finding("wrong-extension", f"{path}: its name ends in {suffix}, and it is {file.format}", (path,))
+            )
     return findings
 
 

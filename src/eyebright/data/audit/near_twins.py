@@ -59,7 +59,9 @@ def find_near_twins(dataset: Dataset, digests: Sequence[bytes], *, progress: boo
         return NearTwins([], notes)
     pairs = _similar_pairs(embed(dataset.images, chosen), progress=progress)
     if len(pairs) == _MOST_PAIRS:
-        notes.append(f"So many images are alike that only the {_MOST_PAIRS:,} most similar pairs were compared closely.")
+        notes.append(
+            f"So many images are alike that only the {_MOST_PAIRS:,} most similar pairs were compared closely."
+        )
     pairs = pairs[[digests[chosen[one]] != digests[chosen[other]] for one, other, _ in pairs.tolist()]]
     small = np.concatenate([small_grey(dataset.images[part]) for part in _parts(chosen)])
     pairs = _screened_pairs(small, pairs, progress=progress)
@@ -92,9 +94,7 @@ def _similar_pairs(embeddings: Embeddings, *, progress: bool) -> NDArray[np.int6
     pairs, similarities = np.empty((0, 3), np.int64), np.empty(0, np.float32)
     sides = -(-images // _ROWS)
     total = sides * (sides + 1) // 2 * (1 if embeddings.mirrored is None else 2)
-    blocks = shown(
-        _blocks(embeddings), "Comparing all pairs", total, lambda _: 1, progress=progress
-    )
+    blocks = shown(_blocks(embeddings), "Comparing all pairs", total, lambda _: 1, progress=progress)
     for row, column, mirrored, block in blocks:
         one, other = np.nonzero(block > least)
         upper = one + row < other + column
@@ -115,7 +115,12 @@ def _blocks(embeddings: Embeddings) -> Iterator[tuple[int, int, int, NDArray[np.
         for column in range(row, images, _ROWS):
             for mirrored, vectors in enumerate(embeddings):
                 if vectors is not None:
-                    yield row, column, mirrored, embeddings.plain[row : row + _ROWS] @ vectors[column : column + _ROWS].T
+                    yield (
+                        row,
+                        column,
+                        mirrored,
+                        embeddings.plain[row : row + _ROWS] @ vectors[column : column + _ROWS].T,
+                    )
 
 
 def _screened_pairs(small: NDArray[np.float32], pairs: NDArray[np.int64], *, progress: bool) -> NDArray[np.int64]:

@@ -33,7 +33,7 @@ def constant_images(dataset: Dataset) -> list[Finding]:
 
 
 def _may_show_nothing(pixels: NDArray[np.uint8]) -> NDArray[np.bool_]:
-    """bool [n], of images [n, P, C]: false for those, nearly all, of which a few pixels show that it is not so."""
+    """Bool [n], of images [n, P, C]: false for those, nearly all, of which a few pixels show that it is not so."""
     some = pixels[:, :: max(1, pixels.shape[1] // _SOME)]
     is_flat = some.astype(np.float32).std(axis=1).max(axis=-1) < 2 * _FLAT
     may_be_dark = (some > _DARK).any(axis=-1).mean(axis=-1) < 20 * _LIT

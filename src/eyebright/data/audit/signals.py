@@ -70,7 +70,9 @@ def _telling_value(members: NDArray[np.bool_], values: dict[str, list[Hashable]]
         best = int((inside - outside).argmax())
         if inside[best] - outside[best] >= _TELLS:
             value = of_images[int(np.flatnonzero(codes == best)[0])]
-            return f"{signal} tells it from the others: {inside[best]:.0%} have {value}, and {outside[best]:.0%} of those"
+            return (
+                f"{signal} tells it from the others: {inside[best]:.0%} have {value}, and {outside[best]:.0%} of those"
+            )
     return None
 
 
