@@ -124,14 +124,16 @@ def write_entry(
         images: uint8 [N, H, W, C], may be mapped.
         order: int64 [N], in which they are written.
     """
-    with (entry / _IMAGES).open("wb") as file:
+    (entry / _IMAGES).touch()
 
-        def write(start: int, count: int) -> bytes:
-            block = np.ascontiguousarray(images[order[start : start + count]]).reshape(-1)
-            os.pwrite(file.fileno(), block.data, start * images[0].size)
-            return hashlib.sha256(block.data).digest()
+    def write(start: int, count: int) -> bytes:
+        block = np.ascontiguousarray(images[order[start : start + count]]).reshape(-1)
+        with (entry / _IMAGES).open("r+b") as file:
+            file.seek(start * images[0].size)
+            file.write(block.data)
+        return hashlib.sha256(block.data).digest()
 
-        images_sha256 = _hash_of_blocks(write, len(images), images[0].size)
+    images_sha256 = _hash_of_blocks(write, len(images), images[0].size)
     buffer = io.BytesIO()
     np.savez(buffer, **index)  # type: ignore[arg-type]
     (entry / _INDEX).write_bytes(buffer.getvalue())
