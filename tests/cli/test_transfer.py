@@ -69,17 +69,21 @@ def test_enough_test_images_are_not_called_too_few(source, command):
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
-        (("--weights", "nowhere"), "SettingsError: --weights nowhere: there is no such file or run."),
+        (("--weights", "nowhere"), "SettingsError: --weights {}/nowhere: there is no such file or run. Give"),
+        (("--weights", "imagenett"), "SettingsError: --weights {}/imagenett: there is no such file or run. Did you"),
         (("--channels", "9"), "SettingsError: --channels: the transfer model has no such setting."),
         (("--backbone", "resnet"), "SettingsError: --backbone resnet: input should be"),
-        (("--weights", "few.npz"), "SettingsError: --weights few.npz: no weights of the backbone mobilenet-v3-small"),
+        (
+            ("--weights", "few.npz"),
+            "SettingsError: --weights {}/few.npz: no weights of the backbone mobilenet-v3-small",
+        ),
     ],
-    ids=["nowhere", "channels", "backbone", "no-weights"],
+    ids=["nowhere", "imagenett", "channels", "backbone", "no-weights"],
 )
 def test_a_mistake_is_one_message(flags, message, source, few, command, tmp_path):
     answer = command("train", few, "--model", "transfer", *flags, *TINY, "--run-dir", "run")
     assert answer.code == 2
-    assert answer.err.startswith(message)
+    assert answer.err.startswith(message.format(tmp_path))
     assert answer.err.count("\n") == 1
     assert not (tmp_path / "run").exists()
 

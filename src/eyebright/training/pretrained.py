@@ -117,7 +117,8 @@ def load_pretrained(settings: Settings, dataset: Dataset, console: Console | Non
     if path.is_dir():
         return _of_classifier(path, settings.backbone, dataset)
     if not path.is_file():
-        near = suggestion(settings.weights, NAMED_WEIGHTS) if os.sep not in settings.weights else ""
+        near = suggestion(path.name, NAMED_WEIGHTS)  # the command line makes a path of whatever is no name
+        near = near if near.startswith(" Did") else ""
         raise SettingsError(
             f"--weights {settings.weights}: there is no such file or run.{near} Give imagenet, none, a file of weights "
             "that Keras saved, or a finished run."
