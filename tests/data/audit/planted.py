@@ -53,14 +53,14 @@ class Planter:
         """A picture of a class that was not used yet."""
         return Image.fromarray(self.images[next(self.of_class[class_name])])
 
-    def save(self, path: str, content: Image.Image | bytes, format: str | None = None, **options: object) -> str:
+    def save(self, path: str, content: Image.Image | bytes, kind: str | None = None, **options: object) -> str:
         """Write a picture, or the bytes of a file; returns its path."""
         file = self.folder / path
         file.parent.mkdir(parents=True, exist_ok=True)
         if isinstance(content, bytes):
             file.write_bytes(content)
         else:
-            content.save(file, format, **options)
+            content.save(file, kind, **options)
         return path
 
     def open(self, path: str) -> Image.Image:
@@ -112,8 +112,8 @@ def _clean(planter: Planter) -> None:
 def _damaged(planter: Planter) -> None:
     png, jpeg, bmp = io.BytesIO(), io.BytesIO(), io.BytesIO()
     image = planter.fresh("cat")
-    for buffer, format in ((png, "PNG"), (jpeg, "JPEG"), (bmp, "BMP")):
-        image.save(buffer, format)
+    for buffer, kind in ((png, "PNG"), (jpeg, "JPEG"), (bmp, "BMP")):
+        image.save(buffer, kind)
     random = np.random.default_rng(0).bytes(900)
     heic = b"\0\0\0\x18ftypheic\0\0\0\0mif1heic"
     for name, content in (("words.jpg", b"no picture"), ("none.png", b""), ("noise.webp", random), ("a.heic", heic)):
@@ -121,8 +121,8 @@ def _damaged(planter: Planter) -> None:
     for name, buffer in (("cut.png", png), ("cut.jpg", jpeg), ("cut.bmp", bmp)):
         whole = buffer.getvalue()
         planter.plant("truncated", planter.save(f"train/dog/{name}", whole[: len(whole) * 2 // 3]))
-    for name, format in (("real.jpg", "PNG"), ("real.png", "JPEG"), ("real.gif", "WEBP")):
-        planter.plant("wrong-extension", planter.save(f"train/deer/{name}", planter.fresh("deer"), format))
+    for name, kind in (("real.jpg", "PNG"), ("real.png", "JPEG"), ("real.gif", "WEBP")):
+        planter.plant("wrong-extension", planter.save(f"train/deer/{name}", planter.fresh("deer"), kind))
 
 
 def _twins(planter: Planter) -> None:

@@ -76,8 +76,7 @@ def _blurred(images: NDArray[np.float32]) -> NDArray[np.float32]:
     """Each pixel with half of what its neighbours are, down and across."""
     padded = np.pad(images, ((0, 0), (1, 1), (1, 1), (0, 0)), mode="edge")
     down = (padded[:, :-2] + 2 * padded[:, 1:-1] + padded[:, 2:]) / 4
-    blurred: NDArray[np.float32] = (down[:, :, :-2] + 2 * down[:, :, 1:-1] + down[:, :, 2:]) / 4
-    return blurred
+    return (down[:, :, :-2] + 2 * down[:, :, 1:-1] + down[:, :, 2:]) / 4
 
 
 def _scaled(images: NDArray[np.float32], scale: float) -> NDArray[np.float32]:

@@ -55,14 +55,16 @@ def averaging(length: int, parts: int) -> NDArray[np.float32]:
     edges = np.linspace(0, length, parts + 1)
     starts = np.arange(length)
     overlap = np.minimum(edges[1:, None], starts + 1) - np.maximum(edges[:-1, None], starts)
-    return (np.maximum(overlap, 0) * parts / length).astype(np.float32)
+    weights: NDArray[np.float32] = (np.maximum(overlap, 0) * parts / length).astype(np.float32)
+    return weights
 
 
 def resized(images: NDArray[np.uint8], side: int) -> NDArray[np.float32]:
     """Images [n, H, W, C] averaged to side × side pixels, float32 [n, side, side, C]."""
     rows, columns = averaging(images.shape[1], side), averaging(images.shape[2], side)
     shrunk: NDArray[np.float32] = np.einsum("ah,nhwc->nawc", rows, images.astype(np.float32), optimize=True)
-    return np.einsum("bw,nawc->nabc", columns, shrunk, optimize=True)
+    small: NDArray[np.float32] = np.einsum("bw,nawc->nabc", columns, shrunk, optimize=True)
+    return small
 
 
 def _small(images: NDArray[np.uint8], indices: NDArray[np.int64]) -> NDArray[np.float32]:
@@ -80,7 +82,8 @@ def _whitening(sample: NDArray[np.float32]) -> NDArray[np.float32]:
     covariance = (sample.T @ sample).astype(np.float64) / len(sample)
     variances, directions = np.linalg.eigh(covariance)
     floor = max(_FLOOR * float(variances.mean()), 1e-9)
-    return (directions * np.maximum(variances, floor) ** -_POWER).astype(np.float32)
+    weights: NDArray[np.float32] = (directions * np.maximum(variances, floor) ** -_POWER).astype(np.float32)
+    return weights
 
 
 def _projected(small: NDArray[np.float32], weights: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -1,7 +1,7 @@
 """Images that are almost the same: another crop, brightness or compression of a picture, or its mirror image.
 
-All pairs are compared by short vectors (`embedding.py`), which is one matrix product in blocks; the pairs that come near
-are compared pixel by pixel (`agreement.py`).
+All pairs are compared by short vectors (`embedding.py`), which is one matrix product in blocks; the pairs that come
+near are compared pixel by pixel (`agreement.py`).
 
 CIFAR-10's and CIFAR-100's twins between training and test images were first listed in Barz and Denzler, "Do we train on
 test data? Purging CIFAR of near-duplicates" (Journal of Imaging 6(6), 2020).
@@ -32,6 +32,7 @@ _MOST = 200_000  # images that are compared with one another: some minutes
 _MOST_PAIRS = 1_000_000  # of similar vectors
 _ROWS = 4096  # of a block of similarities: 64 MB
 _AT_ONCE = 512  # pairs, or images
+_NO_SCORES = np.empty(0, np.float32)
 _TYPICAL = 1000  # pairs of a class, by which it is known how alike its images are
 
 
@@ -59,9 +60,7 @@ def find_near_twins(dataset: Dataset, digests: Sequence[bytes], *, progress: boo
         return NearTwins([], notes)
     pairs = _similar_pairs(embed(dataset.images, chosen), progress=progress)
     if len(pairs) == _MOST_PAIRS:
-        notes.append(
-            f"So many images are alike that only the {_MOST_PAIRS:,} most similar pairs were compared closely."
-        )
+        notes.append(f"Many images are alike: only the {_MOST_PAIRS:,} most similar pairs were compared closely.")
     pairs = pairs[[digests[chosen[one]] != digests[chosen[other]] for one, other, _ in pairs.tolist()]]
     small = np.concatenate([small_grey(dataset.images[part]) for part in _parts(chosen)])
     pairs = _screened_pairs(small, pairs, progress=progress)
@@ -88,7 +87,7 @@ def _compared_images(dataset: Dataset, digests: Sequence[bytes]) -> tuple[NDArra
 
 
 def _similar_pairs(embeddings: Embeddings, *, progress: bool) -> NDArray[np.int64]:
-    """Int64 [pairs, 3]: places of two images whose vectors are similar, and whether the second's mirror image is meant."""
+    """Int64 [pairs, 3]: places of two images whose vectors are similar, and whether the second one is mirrored."""
     images = len(embeddings.plain)
     least = _SIMILAR_OF_FEW if images <= _FEW else _SIMILAR
     pairs, similarities = np.empty((0, 3), np.int64), np.empty(0, np.float32)
@@ -125,18 +124,16 @@ def _blocks(embeddings: Embeddings) -> Iterator[tuple[int, int, int, NDArray[np.
 
 def _screened_pairs(small: NDArray[np.float32], pairs: NDArray[np.int64], *, progress: bool) -> NDArray[np.int64]:
     """Those pairs that agree roughly as small grey images [n, 16, 16, 1]."""
-    scores = [np.empty(0, np.float32)]
-    for part in shown(_parts(pairs), "Comparing similar pairs", len(pairs), len, progress=progress):
-        scores.append(screened_agreement(small[part[:, 0]], _turned(small[part[:, 1]], part)))
-    return pairs[np.concatenate(scores) > _SCREENED]
+    parts = shown(_parts(pairs), "Comparing similar pairs", len(pairs), len, progress=progress)
+    scores = [screened_agreement(small[part[:, 0]], _turned(small[part[:, 1]], part)) for part in parts]
+    return pairs[np.concatenate([_NO_SCORES, *scores]) > _SCREENED]
 
 
 def _agreements(images: NDArray[np.uint8], pairs: NDArray[np.int64], *, progress: bool) -> NDArray[np.float32]:
-    """float32 [pairs], how far they agree."""
-    scores = [np.empty(0, np.float32)]
-    for part in shown(_parts(pairs), "Comparing closely", len(pairs), len, progress=progress):
-        scores.append(agreement(images[part[:, 0]], _turned(images[part[:, 1]], part)))
-    return np.concatenate(scores)
+    """Float32 [pairs], how far they agree."""
+    parts = shown(_parts(pairs), "Comparing closely", len(pairs), len, progress=progress)
+    scores = [agreement(images[part[:, 0]], _turned(images[part[:, 1]], part)) for part in parts]
+    return np.concatenate([_NO_SCORES, *scores])
 
 
 def _least_agreement(dataset: Dataset, chosen: NDArray[np.int64]) -> float:

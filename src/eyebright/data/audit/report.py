@@ -41,9 +41,7 @@ KINDS: Mapping[str, Kind] = {
     "conflicting-labels": Kind("error", "the same picture under two labels", "Decide which label is right."),
     "empty-class": Kind("error", "classes without images", "Add images, or remove the class."),
     "small-class": Kind("warning", "classes with very few images", "Add images, or leave the class out."),
-    "imbalance": Kind(
-        "warning", "classes of very different sizes", "Add images, or train with --class-weights balanced."
-    ),
+    "imbalance": Kind("warning", "classes of very different sizes", "Add images, or use --class-weights balanced."),
     "exact-duplicate": Kind("warning", "images with the same pixels", "Keep one of them."),
     "near-duplicate": Kind("warning", "images that are almost the same", "Look at them, and keep one."),
     "constant-image": Kind("warning", "images that show nothing", "Leave them out."),
@@ -174,8 +172,8 @@ def refuse_findings(report: Report, data: str) -> None:
     raise DataError(
         f"{data}: --strict trains on nothing in which something was found ({len(report.findings):,} findings):\n"
         + "\n".join(lines)
-        + f"\nSee all of it ({command('check', data)}), leave images out (check's --fix-list FILE, then --exclude FILE), "
-        "or train without --strict."
+        + f"\nSee all of it ({command('check', data)}), leave images out (check's --fix-list FILE, then --exclude "
+        "FILE), or train without --strict."
     )
 
 

@@ -77,8 +77,8 @@ def leakage_note(dataset: Dataset, findings: Iterable[Finding]) -> str | None:
     # All twins right, as far as one can tell: of the accuracy a on all, (a − share) / (1 − share) on the others.
     honest = max(0.0, (0.9 - share) / (1 - share))
     return (
-        f"Leakage: {len(leaked & tested):,} of {len(tested):,} test images ({share:.2%}) have a twin in another split. If "
-        f"a classifier has all of these by heart, a test accuracy of 0.9000 is worth {honest:.4f} on new images."
+        f"Leakage: {len(leaked & tested):,} of {len(tested):,} test images ({share:.2%}) have a twin in another split. "
+        f"If a classifier has all of these by heart, a test accuracy of 0.9000 is worth {honest:.4f} on new images."
     )
 
 
