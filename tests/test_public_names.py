@@ -11,14 +11,17 @@ import eyebright
 
 PUBLIC = [
     "Classifier",
+    "CrossValidation",
     "Dataset",
     "EyebrightError",
     "Run",
     "Settings",
+    "cross_validate",
     "evaluate",
     "load_dataset",
     "preset_settings",
     "resume",
+    "resume_cross_validation",
     "train",
 ]
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from eyebright.classifier import Classifier
+    from eyebright.cross_validation import CrossValidation, cross_validate, resume_cross_validation
     from eyebright.data.dataset import Dataset
     from eyebright.data.loading import load_dataset
     from eyebright.errors import EyebrightError
@@ -27,27 +28,33 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "Classifier": "eyebright.classifier",
+    "CrossValidation": "eyebright.cross_validation",
     "Dataset": "eyebright.data.dataset",
     "EyebrightError": "eyebright.errors",
     "Run": "eyebright.training.trainer",
     "Settings": "eyebright.settings",
+    "cross_validate": "eyebright.cross_validation",
     "evaluate": "eyebright.evaluation.evaluate",
     "load_dataset": "eyebright.data.loading",
     "preset_settings": "eyebright.presets",
     "resume": "eyebright.training.trainer",
+    "resume_cross_validation": "eyebright.cross_validation",
     "train": "eyebright.training.trainer",
 }
 
 __all__ = [
     "Classifier",
+    "CrossValidation",
     "Dataset",
     "EyebrightError",
     "Run",
     "Settings",
+    "cross_validate",
     "evaluate",
     "load_dataset",
     "preset_settings",
     "resume",
+    "resume_cross_validation",
     "train",
 ]
 

@@ -11,6 +11,9 @@ model/                 the saved classifier, see classifier.py
 test_predictions.npz   labels, logits, image hashes of the one run over the test images
 looks.json             how often a model of this run met the test images
 results.json           written last: it marks a finished run
+
+The directory of a cross-validation has settings.toml, data.json (with the number of folds) and results.json, too;
+beside them out_of_fold.npz, and a run's directory for each fold, fold-1/ and so on.
 """
 
 from __future__ import annotations
@@ -24,7 +27,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Self
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from eyebright.data.dataset import Dataset
 from eyebright.data.split import Split
@@ -51,10 +54,18 @@ class DataRecord(BaseModel):
     validation_images: int
     test_images: int
     source: str = ""  # of the data set; older runs have none
+    folds: int | None = Field(None, ge=2)  # how many; of a cross-validation, not of the runs in it
+    fold: tuple[int, int] | None = None  # of a run in one: the number of its fold, and of how many
 
     @classmethod
-    def of(cls, dataset: Dataset, split: Split) -> Self:
-        """The record of a data set, split as the run splits it."""
+    def of(cls, dataset: Dataset, split: Split, folds: int | None = None) -> Self:
+        """The record of a data set, split as the run splits it.
+
+        Args:
+            dataset: of the run.
+            split: of the data set.
+            folds: their number, for the directory of a cross-validation.
+        """
         return cls(
             name=dataset.name,
             fingerprint=dataset.fingerprint,
@@ -64,6 +75,8 @@ class DataRecord(BaseModel):
             validation_images=len(split.validation),
             test_images=len(split.test),
             source=dataset.source,
+            folds=folds,
+            fold=dataset.fold,
         )
 
 
@@ -103,9 +116,20 @@ class RunDirectory:
         """Open the directory of a run that was begun.
 
         Raises:
-            RunError: it is none.
+            RunError: it is none, or that of a cross-validation, which has a run for each fold.
             SettingsError: its settings.toml has an unknown key or a value out of range.
         """
+        run = cls.open_any(path)
+        if run.data.folds is not None:
+            raise RunError(
+                f"{path}: this is a cross-validation of {run.data.folds} runs. Give one of them, for example "
+                f"{fold_path(path, 1)}."
+            )
+        return run
+
+    @classmethod
+    def open_any(cls, path: Path) -> Self:
+        """The same for a run or a cross-validation; the latter has a number of `data.folds`."""
         if not _is_run(path):
             raise RunError(f"{path}: {_why_no_run(path)}")
         layer = read_layer(path / "settings.toml")
@@ -202,6 +226,11 @@ class RunDirectory:
                 f"(fingerprint {dataset.fingerprint[:12]}…, the run's {self.data.fingerprint[:12]}…). Give the path of "
                 "the data that it was trained on."
             )
+
+
+def fold_path(path: Path, number: int) -> Path:
+    """Where a cross-validation keeps the run of a fold, counted from 1."""
+    return path / f"fold-{number}"
 
 
 def check_free(path: Path) -> None:

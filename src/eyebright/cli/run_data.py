@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from eyebright.data.dataset import Dataset
+    from eyebright.data.dataset import Dataset, Fold
     from eyebright.data.split import Split
     from eyebright.presets import Resolved
     from eyebright.run_directory import RunDirectory
@@ -17,7 +17,12 @@ if TYPE_CHECKING:
 
 
 def load_fitted(
-    resolved: Resolved, data_dir: Path | None, console: Console | None, *, progress: bool = False
+    resolved: Resolved,
+    data_dir: Path | None,
+    console: Console | None,
+    *,
+    progress: bool = False,
+    folds: int | None = None,
 ) -> tuple[Dataset, Split, Settings]:
     """Load the data that settings name, split them, and fit the settings to them, saying what was changed.
 
@@ -26,11 +31,13 @@ def load_fitted(
         data_dir: where data sets of the catalogue are kept; None for the usual place.
         console: where to say it; None says nothing.
         progress: whether a download shows a progress bar.
+        folds: of a cross-validation; the split is then that of the fold that leaves the fewest images to learn from.
 
     Raises:
-        DataError: the data cannot be read.
+        DataError: the data cannot be read, or divided.
         SettingsError: settings that the data don't allow.
     """
+    from eyebright.data.folds import fold_datasets
     from eyebright.data.loading import load_dataset
     from eyebright.data.split import split_dataset
     from eyebright.training.progress import say
@@ -41,7 +48,9 @@ def load_fitted(
     if "validation" not in dataset.splits:
         resolved, more = resolved.fitted_to_size(len(dataset) - len(dataset.splits.get("test", ())))
         notes += more
-    split = split_dataset(dataset, **resolved.settings.split)
+    parts = fold_datasets(dataset, folds, resolved.settings.split_seed) if folds else [dataset]
+    splits = [split_dataset(part, **resolved.settings.split) for part in parts]
+    split = min(splits, key=lambda split: len(split.train))
     settings, more = resolved.fitted(len(split.train), dataset.image_shape)
     for note in notes + more:
         say(console, note)
@@ -51,7 +60,8 @@ def load_fitted(
 def load_run_data(run: RunDirectory, data: str | None, data_dir: Path | None, *, progress: bool) -> Dataset:
     """Load a run's data from where they lay, or from where the user says that they lie.
 
-    Data of the catalogue are looked for in the data directory of today first, then in that of the run.
+    Data of the catalogue are looked for in the data directory of today first, then in that of the run. For the run of a
+    fold they are divided as its cross-validation divided them.
 
     Args:
         run: the run.
@@ -63,6 +73,25 @@ def load_run_data(run: RunDirectory, data: str | None, data_dir: Path | None, *,
         RunError: the user gave nothing, and the run's data are not where they were.
         DataError: they cannot be read.
     """
+    from eyebright.data.dataset import Fold
+
+    dataset = _load(run, data, data_dir, progress=progress)
+    return _as_divided(run, dataset, Fold(*run.data.fold)) if run.data.fold else dataset
+
+
+def _as_divided(run: RunDirectory, dataset: Dataset, fold: Fold) -> Dataset:
+    """The fold that a run was trained on, where these are the data of its cross-validation."""
+    from eyebright.data.folds import fold_dataset
+    from eyebright.errors import DataError
+
+    try:
+        part = fold_dataset(dataset, fold, run.settings.split_seed)
+    except DataError:  # other data, which so many folds do not divide
+        return dataset
+    return part if part.fingerprint == run.data.fingerprint else dataset
+
+
+def _load(run: RunDirectory, data: str | None, data_dir: Path | None, *, progress: bool) -> Dataset:
     from eyebright.data.catalog import CATALOG, is_here
     from eyebright.data.loading import data_directory, load_dataset
     from eyebright.data.readers import is_picture_set, read_arrays

@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from eyebright.cli.flags import with_settings_flags
+from eyebright.cli.folds import check_folds, summarise_folds
 from eyebright.cli.output import console_for, print_json_line
 from eyebright.cli.run_data import load_fitted, load_run_data
 
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from eyebright.cross_validation import CrossValidation
     from eyebright.data.dataset import Dataset
     from eyebright.training.trainer import Run
 
@@ -47,6 +49,15 @@ def train(
     resume: Annotated[
         Path | None, typer.Option(metavar="RUN_DIR", help="Go on with this run from its newest checkpoint.")
     ] = None,
+    folds: Annotated[
+        int | None,
+        typer.Option(
+            metavar="K",
+            help="Cross-validation instead of one run: K runs, each tested on another K-th of the training images. "
+            "Images that the data set keeps for testing take no part.",
+            show_default=False,
+        ),
+    ] = None,
     data_dir: Annotated[
         Path | None, typer.Option(help="Where data sets of the catalogue are kept.", envvar="EYEBRIGHT_DATA")
     ] = None,
@@ -60,18 +71,19 @@ def train(
     ] = False,
     **flags: Any,
 ) -> None:
-    """Train a classifier and test it once.
+    """Train a classifier and test it once; or, with --folds, several, to know better how good they are.
 
     Settings come from the preset, over it from --config, over that from the flags. The defaults shown are those of the
     fc model's preset `default`; what a run uses is printed at its start.
     """
     console = console_for(quiet=quiet, json=json)
     if resume is not None:
-        excluded = {f"--config {config}": config, f"--run-dir {run_dir}": run_dir, "--strict": strict}
-        run = _resume(resume, data, data_dir, excluded, flags, console)
+        once = {f"--config {config}": config, f"--run-dir {run_dir}": run_dir, "--strict": strict, "--folds": folds}
+        run = _resume(resume, data, data_dir, once, flags, console)
     else:
-        run = _train(data, data_dir, config, run_dir, flags, console, strict=strict)
-    _summarise(run, console)
+        check_folds(folds, flags)
+        run = _train(data, data_dir, config, run_dir, flags, folds, console, strict=strict)
+    (summarise_folds if "folds" in run.results else _summarise)(run, console)
     if json:
         print_json_line(run.results)
 
@@ -82,10 +94,11 @@ def _train(
     config: Path | None,
     run_dir: Path | None,
     flags: Mapping[str, Any],
+    folds: int | None,
     console: Console | None,
     *,
     strict: bool,
-) -> Run:
+) -> Run | CrossValidation:
     # What can be wrong with the command is found out before anything large is imported or read.
     from eyebright.presets import resolve_settings
 
@@ -98,7 +111,7 @@ def _train(
 
     path = run_dir or default_path(resolved.settings, datetime.now().astimezone())
     check_free(path)
-    dataset, _, settings = load_fitted(resolved, data_dir, console, progress=console is not None)
+    dataset, _, settings = load_fitted(resolved, data_dir, console, progress=console is not None, folds=folds)
     _check(dataset, settings.data, console, strict=strict)
     # Paths are kept whole: a run is resumed, and its settings used again, from other directories, too.
     paths = {
@@ -111,10 +124,13 @@ def _train(
         update={key: _whole_path(getattr(settings, key)) for key, is_path in paths.items() if is_path}
     )
 
+    from eyebright.cross_validation import cross_validate
     from eyebright.training import trainer
 
     while True:
         try:
+            if folds is not None:
+                return cross_validate(settings, dataset, path, folds=folds, console=console)
             return trainer.train(settings, dataset, path, console=console, started=_STARTED)
         except RunExistsError:
             if run_dir is not None:
@@ -146,21 +162,25 @@ def _resume(
     excluded: Mapping[str, object],
     flags: Mapping[str, Any],
     console: Console | None,
-) -> Run:
+) -> Run | CrossValidation:
     from eyebright.errors import RunError
     from eyebright.run_directory import RunDirectory
 
     for option, is_given in excluded.items():
         if is_given:
             raise RunError(f"{option}: has no meaning beside --resume, which goes on with a run as it is.")
-    dataset = load_run_data(RunDirectory.open(run_dir), data, data_dir, progress=console is not None)
+    run = RunDirectory.open_any(run_dir)
+    dataset = load_run_data(run, data, data_dir, progress=console is not None)
 
+    from eyebright.cross_validation import resume_cross_validation
     from eyebright.training import trainer
 
+    if run.data.folds is not None:
+        return resume_cross_validation(run_dir, dataset, flags=flags, console=console)
     return trainer.resume(run_dir, dataset, flags=flags, console=console, started=_STARTED)
 
 
-def _summarise(run: Run, console: Console | None) -> None:
+def _summarise(run: Run | CrossValidation, console: Console | None) -> None:
     from eyebright.metrics.intervals import trials_needed
     from eyebright.suggestions import command
     from eyebright.training.progress import say

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from types import MappingProxyType
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +16,13 @@ from eyebright.errors import DataError
 
 SPLIT_NAMES = ("train", "validation", "test")
 _HASHED_AT_ONCE = 4096  # images; part of what the fingerprint is
+
+
+class Fold(NamedTuple):
+    """Which fold of a cross-validation: its number, from 1, and of how many."""
+
+    number: int
+    of: int
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,6 +43,7 @@ class Dataset:
         groups: int32 [N]: images of the same number stay on one side of every split that is made; -1 for an image that
             is in no group. None where there are no groups.
         notes: what the user should know of how it was read, in whole sentences. No part of the fingerprint.
+        fold: which fold of a cross-validation the split "test" is; None where it is none. No part of the fingerprint.
 
     Raises:
         DataError: an array of another shape or type, no images, a label out of range, a class name twice or
@@ -55,6 +64,7 @@ class Dataset:
     paths: tuple[str, ...] = ()
     groups: NDArray[np.int32] | None = None
     notes: tuple[str, ...] = ()
+    fold: Fold | None = None
 
     def __post_init__(self) -> None:
         images, labels = np.asanyarray(self.images), np.asarray(self.labels)

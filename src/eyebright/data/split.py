@@ -68,24 +68,25 @@ def split_dataset(dataset: Dataset, *, validation: float, test_fraction: float, 
     (14, [1, 1], [2, 2])
     """
     _check_amounts(validation, test_fraction)
-    train = _training_pool(dataset)
-    test = _given(dataset, "test")
+    train = training_pool(dataset)
+    test = given_split(dataset, "test")
     if test is None:
         train, test = _carve(dataset, train, test_fraction, seed, _TEST)
-    kept = _given(dataset, "validation")
+    kept = given_split(dataset, "validation")
     if kept is None:
         train, kept = _carve(dataset, train, validation, seed, _VALIDATION) if validation else (train, train[:0])
     _check_training_images(dataset, train, np.concatenate([kept, test]))
     return Split(train, kept, test)
 
 
-def _given(dataset: Dataset, name: str) -> NDArray[np.int64] | None:
+def given_split(dataset: Dataset, name: str) -> NDArray[np.int64] | None:
+    """A split that the data came with, int64 [n], ascending, or None."""
     return np.sort(dataset.splits[name]) if name in dataset.splits else None
 
 
-def _training_pool(dataset: Dataset) -> NDArray[np.int64]:
-    """Where training images come from: the split "train", or all images that are in no split."""
-    train = _given(dataset, "train")
+def training_pool(dataset: Dataset) -> NDArray[np.int64]:
+    """Where training images come from, int64 [n], ascending: the split "train", or all images that are in no split."""
+    train = given_split(dataset, "train")
     if train is not None:
         return train
     free = np.ones(len(dataset), bool)

@@ -66,6 +66,8 @@ def _lengthened(run: RunDirectory, asked: str, length: dict[str, int], training_
         return settings
     if after < before:
         raise RunError(f"{asked}: the run {run.path} is {before:,} steps long, and a run cannot be made shorter.")
+    if run.data.fold is not None:
+        raise RunError(f"{asked}: the run {run.path} is a fold of a cross-validation, whose runs are equally long.")
     if settings.schedule != "constant":
         raise RunError(
             f"{asked}: the run {run.path} cannot be made longer, because its learning rate ({settings.schedule}) was "

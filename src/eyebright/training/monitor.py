@@ -36,17 +36,24 @@ class Monitor:
         total_steps: length of the run.
         done: steps done before; later records of an earlier process are dropped.
         console: for the person; None for none.
+        title: of the progress bar, see `TrainingProgress`.
 
     Raises:
         StorageError: here and in every method, a file cannot be written.
     """
 
     def __init__(
-        self, directory: Path, settings: Settings, total_steps: int, done: int, console: Console | None
+        self,
+        directory: Path,
+        settings: Settings,
+        total_steps: int,
+        done: int,
+        console: Console | None,
+        title: str | None = None,
     ) -> None:
         self._settings = settings
         self._tensorboard = TensorBoardLog(directory, done)
-        self._progress = TrainingProgress(console, total_steps, done)
+        self._progress = TrainingProgress(console, total_steps, done, title)
         self._path = directory / "metrics.csv"
         for row in _keep_rows_before(self._path, done):
             if int(row["step"]) == done:  # a validation, which TensorBoard has just been told to forget

@@ -16,19 +16,21 @@ class TrainingProgress:
         console: where to; None shows nothing.
         total_steps: length of the run.
         done: steps done before.
+        title: what the bar is called; with a title there is the bar alone, and nothing off a terminal.
     """
 
-    def __init__(self, console: Console | None, total_steps: int, done: int) -> None:
-        self._console = console
+    def __init__(self, console: Console | None, total_steps: int, done: int, title: str | None = None) -> None:
+        self._console = console if title is None else None  # for lines
         self._bar = None
         if console is not None and console.is_terminal:
             self._bar = Progress(
-                TextColumn("Step"),
+                TextColumn("Step" if title is None else f"{title}, step"),
                 MofNCompleteColumn(),
                 BarColumn(),
                 TextColumn("{task.fields[figures]}"),
                 TimeRemainingColumn(),
                 console=console,
+                transient=title is not None,  # the line of its result takes its place
             )
             self._task = self._bar.add_task("train", total=total_steps, completed=done, figures="")
 

@@ -64,6 +64,7 @@ def train(
     *,
     console: Console | None = None,
     started: float | None = None,
+    title: str | None = None,
 ) -> Run:
     """Train a classifier.
 
@@ -73,6 +74,7 @@ def train(
         run_dir: a directory that does not exist yet; everything about the run will lie in it.
         console: where to show progress; None shows nothing.
         started: `time.perf_counter()` when the work began, for `total_seconds`; now if not given.
+        title: for one run of several, what its progress bar is called; no settings and no lines of progress are shown.
 
     Raises:
         SettingsError: settings that contradict the data (a batch larger than the training set, say).
@@ -96,14 +98,20 @@ def train(
     load_teacher(settings, dataset)
     model = build(settings, dataset, pretrained)
     run = RunDirectory.create(run_dir, settings, DataRecord.of(dataset, split))
+    if title is None:
+        say_settings(console, settings, dataset, reason)
+    with run.locked():
+        keep(run, pretrained)
+        return _train(run, model, pretrained, dataset, split, console, started, title)
+
+
+def say_settings(console: Console | None, settings: Settings, dataset: Dataset, reason: str) -> None:
+    """Print the settings that these data and this model use, and the reason for the precision."""
     unused = UNUSED_BY_MODEL[settings.model] | (set() if dataset.paths else OF_PICTURE_FILES)
     for key, value in settings.to_dict().items():
         if key not in unused:
             say(console, f"{key} = {as_text(value)}")
     say(console, f"Precision {settings.precision}: {reason}")
-    with run.locked():
-        keep(run, pretrained)
-        return _train(run, model, pretrained, dataset, split, console, started)
 
 
 def resume(
@@ -113,6 +121,7 @@ def resume(
     flags: Mapping[str, Any] | None = None,
     console: Console | None = None,
     started: float | None = None,
+    title: str | None = None,
 ) -> Run:
     """Go on with a run from its newest intact checkpoint, to the same bits as if it had never stopped.
 
@@ -125,6 +134,7 @@ def resume(
             `epochs` makes a run longer whose learning rate is constant.
         console: where to show progress; None shows nothing.
         started: as for `train`.
+        title: as for `train`; a finished run is then not spoken of.
 
     Raises:
         RunError: no run, other data, or settings that contradict the run's.
@@ -139,13 +149,13 @@ def resume(
         split = split_dataset(dataset, **run.settings.split)
         settings = extended_settings(run, flags or {}, len(split.train))
         if settings == run.settings and run.results is not None:
-            say(console, f"{run.path}: this run is finished.")
+            say(console if title is None else None, f"{run.path}: this run is finished.")
             return Run(run.path, run.results)
         if settings != run.settings:
             run.extend(settings)
         pretrained = run_pretrained(run, dataset, console)
         keep(run, pretrained)
-        return _train(run, build(settings, dataset, pretrained), pretrained, dataset, split, console, started)
+        return _train(run, build(settings, dataset, pretrained), pretrained, dataset, split, console, started, title)
 
 
 def _train(
@@ -156,6 +166,7 @@ def _train(
     split: Split,
     console: Console | None,
     started: float,
+    title: str | None,
 ) -> Run:
     """Train from wherever the run's checkpoints are to its end, evaluate, and save the classifier. Hold the lock."""
     settings = run.settings
@@ -170,7 +181,7 @@ def _train(
         if state.step:
             say(console, f"Going on from step {state.step}")
         started -= state.train_seconds  # the total is of all processes that worked on the run, as training's is
-        with Monitor(run.path, settings, plan.total_steps, state.step, console) as monitor:
+        with Monitor(run.path, settings, plan.total_steps, state.step, console, title) as monitor:
             _train_steps(run, split, plan, engine, checkpoints, state, monitor, interrupts)
             if settings.restore_best and state.best_step is not None:
                 checkpoints.restore_best(state, engine.variables)

@@ -1,0 +1,274 @@
+"""Cross-validation: as many runs as there are folds, each tested on the images that it did not learn from."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from rich.console import Console
+
+from eyebright.backend import keras, versions
+from eyebright.classifier import arrays_to_npz, npz_to_arrays
+from eyebright.data.dataset import Dataset
+from eyebright.data.folds import fold_datasets
+from eyebright.data.split import split_dataset, training_pool
+from eyebright.errors import RunError, SettingsError, StorageError, TrainingInterrupted
+from eyebright.metrics.intervals import wilson_interval
+from eyebright.metrics.scores import count_correct, log_loss
+from eyebright.run_directory import DataRecord, RunDirectory, check_free, fold_path
+from eyebright.settings import Settings
+from eyebright.sources import as_text, flag
+from eyebright.storage import write_file
+from eyebright.suggestions import command
+from eyebright.training import trainer
+from eyebright.training.distillation import load_teacher
+from eyebright.training.extension import extended_settings
+from eyebright.training.interrupts import Interrupts
+from eyebright.training.preparation import settle
+from eyebright.training.pretrained import NAMED_WEIGHTS, load_pretrained
+from eyebright.training.progress import say
+
+_OUT_OF_FOLD = "out_of_fold.npz"
+
+
+@dataclass(frozen=True)
+class CrossValidation:
+    """A finished cross-validation.
+
+    Attributes:
+        path: its directory, in which each fold has a run's directory.
+        results: what its results.json holds, `accuracy` and `accuracy_ci95` over all images among them.
+        images: int64 [n], ascending: which images of the data set took part.
+        folds: int64 [n]: the fold that each was tested in, from 1.
+        probabilities: float32 [n, classes]: of each image, by the classifier that did not learn from it.
+    """
+
+    path: Path
+    results: dict[str, Any]
+    images: NDArray[np.int64]
+    folds: NDArray[np.int64]
+    probabilities: NDArray[np.float32]
+
+
+def cross_validate(
+    settings: Settings,
+    dataset: Dataset,
+    run_dir: str | Path,
+    *,
+    folds: int = 5,
+    console: Console | None = None,
+    title: str = "Fold",
+) -> CrossValidation:
+    """Train the same settings once a fold, each time tested on the images of that fold.
+
+    A split "test" that the data came with stays sealed: none of its images is learnt from or tested on.
+
+    The accuracy's 95% interval is Wilson's over all images, each of which was tested once. It takes them for
+    independent; the folds' training sets overlap, so that it is a little too narrow. No unbiased estimate of that
+    variance exists (Bengio and Grandvalet, "No unbiased estimator of the variance of K-fold cross-validation", JMLR
+    2004).
+
+    Args:
+        settings: of every run.
+        dataset: what to divide, see `fold_datasets`.
+        run_dir: a directory that does not exist yet.
+        folds: how many, from 2 to the number of images of the smallest class.
+        console: where to show progress; None shows nothing.
+        title: what a fold is called in its line.
+
+    Raises:
+        SettingsError: settings that contradict the data, or learning from a run that has seen them.
+        DataError: data that cannot be divided into so many folds.
+        RunError: the directory exists.
+        TrainingError: the loss of a run became infinite or not a number.
+        TrainingInterrupted: Ctrl-C or SIGTERM; what was done is saved, and `resume_cross_validation` goes on with it.
+    """
+    run_dir = Path(run_dir)
+    check_free(run_dir)
+    parts = fold_datasets(dataset, folds, settings.split_seed)
+    splits = [split_dataset(part, **settings.split) for part in parts]
+    smallest = min(splits, key=lambda split: len(split.train))
+    pretrained = load_pretrained(settings, dataset, console)
+    settings, reason = settle(settings, dataset, smallest.train, pretrained)
+    load_teacher(settings, dataset)
+    _refuse_leaks(settings, dataset, console)
+    record = DataRecord.of(dataset, splits[0], folds).model_copy(
+        update={"training_images": len(training_pool(dataset)), "validation_images": 0, "test_images": 0}
+    )
+    run = RunDirectory.create(run_dir, settings, record)
+    trainer.say_settings(console, settings, dataset, reason)
+    with run.locked():
+        return _train_folds(run, dataset, parts, console, title)
+
+
+def resume_cross_validation(
+    run_dir: str | Path,
+    dataset: Dataset,
+    *,
+    flags: Mapping[str, Any] | None = None,
+    console: Console | None = None,
+    title: str = "Fold",
+) -> CrossValidation:
+    """Go on with a cross-validation: with the fold that was broken off, to the same bits, and with those after it.
+
+    Args:
+        run_dir: its directory.
+        dataset: the data that it was begun with; its fingerprint is checked.
+        flags: settings by name that the user repeats. They must be those that it was begun with.
+        console: where to show progress; None shows nothing.
+        title: what a fold is called in its line.
+
+    Raises:
+        RunError: no cross-validation, other data, or settings that contradict its own.
+        StorageError: what a finished fold left is damaged.
+    """
+    run = RunDirectory.open_any(Path(run_dir))
+    if run.data.folds is None:
+        raise RunError(f"{run_dir}: this is a run, not a cross-validation. Go on with it by train --resume.")
+    with run.locked():
+        run.check_same_data(dataset)
+        _check_flags(run, flags or {})
+        parts = fold_datasets(dataset, run.data.folds, run.settings.split_seed)
+        return _train_folds(run, dataset, parts, console, title)
+
+
+def _check_flags(run: RunDirectory, flags: Mapping[str, Any]) -> None:
+    """Refuse flags that are not what a cross-validation was begun with, its length included."""
+    for key in ("epochs", "max_steps"):
+        own, value = getattr(run.settings, key), flags.get(key)
+        if value not in (None, own):
+            raise RunError(
+                f"{flag(key)} {value}: contradicts the cross-validation {run.path}, which has {as_text(own)} and "
+                "cannot be made longer. Leave the flag out."
+            )
+    extended_settings(run, flags, run.data.training_images)
+
+
+def _train_folds(
+    run: RunDirectory, dataset: Dataset, parts: list[Dataset], console: Console | None, title: str
+) -> CrossValidation:
+    """Train every fold that is not finished, and put the folds' figures together. Hold the lock."""
+    runs: list[trainer.Run] = []
+    with Interrupts() as interrupts:
+        for number, part in enumerate(parts, start=1):
+            name = f"{title} {number} of {len(parts)}"
+            try:
+                runs.append(_train_fold(run, part, number, console, name))
+            except TrainingInterrupted as error:
+                raise _interrupted(run, f"{name}: {str(error).partition(';')[0]}", error.exit_code - 128) from error
+            results = runs[-1].results
+            low, high = results["test_accuracy_ci95"]
+            say(
+                console,
+                f"{name}: accuracy {results['test_accuracy']:.4f} (95% interval {low:.4f} to {high:.4f}) on "
+                f"{results['test_images']:,} images",
+            )
+            if interrupts.received is not None and number < len(parts):
+                raise _interrupted(run, f"{name}: Finished", interrupts.received)
+    return _finish(run, dataset, parts, runs)
+
+
+def _train_fold(run: RunDirectory, part: Dataset, number: int, console: Console | None, name: str) -> trainer.Run:
+    path = fold_path(run.path, number)
+    keras.utils.clear_session()  # of the fold before: its graphs and pixels would stay in memory
+    if os.path.lexists(path):
+        return trainer.resume(path, part, console=console, title=name)
+    return trainer.train(run.settings, part, path, console=console, title=name)
+
+
+def _interrupted(run: RunDirectory, what: str, signal: int) -> TrainingInterrupted:
+    go_on = command("train", "--resume", run.path)
+    return TrainingInterrupted(f"{what}; everything is saved. Go on with: {go_on}", signal)
+
+
+def _finish(run: RunDirectory, dataset: Dataset, parts: list[Dataset], runs: list[trainer.Run]) -> CrossValidation:
+    """Write out_of_fold.npz, and results.json after it."""
+    images = np.concatenate([part.splits["test"] for part in parts])
+    folds = np.concatenate([np.full(len(part.splits["test"]), number) for number, part in enumerate(parts, start=1)])
+    logits = np.concatenate(
+        [_test_logits(one, len(part.splits["test"])) for one, part in zip(runs, parts, strict=True)]
+    )
+    order = np.argsort(images)
+    images, folds, logits = images[order], folds[order], logits[order]
+    probabilities = _softmax(logits)
+    arrays = {"images": images, "labels": dataset.labels[images], "folds": folds, "probabilities": probabilities}
+    write_file(run.path / _OUT_OF_FOLD, arrays_to_npz(arrays))
+    results = run.results or _results(run, dataset.labels[images], logits, runs)
+    run.write_results(results)
+    return CrossValidation(run.path, results, images, folds, probabilities)
+
+
+def _results(
+    run: RunDirectory, labels: NDArray[np.int32], logits: NDArray[np.floating], runs: list[trainer.Run]
+) -> dict[str, Any]:
+    correct = count_correct(labels, logits)
+    accuracies = [one.results["test_accuracy"] for one in runs]
+    names = ("test_accuracy", "test_accuracy_ci95", "test_images", "validation_accuracy", "steps", "weights_sha256")
+    return {
+        "accuracy": correct / len(labels),
+        "accuracy_ci95": list(wilson_interval(correct, len(labels))),
+        "n": len(labels),
+        "log_loss": log_loss(labels, logits),
+        "folds": [
+            {"fold": number, **{name: one.results[name] for name in names}} for number, one in enumerate(runs, start=1)
+        ],
+        "fold_accuracy_mean": float(np.mean(accuracies)),
+        "fold_accuracy_std": float(np.std(accuracies, ddof=1)),
+        "tta": run.settings.tta,
+        "train_seconds": sum(one.results["train_seconds"] for one in runs),
+        "total_seconds": sum(one.results["total_seconds"] for one in runs),
+        "precision": run.settings.precision,
+        "threads": run.settings.threads,
+        "seed": run.settings.seed,
+        "data_fingerprint": run.data.fingerprint,
+        "versions": versions(),
+    }
+
+
+def _test_logits(run: trainer.Run, images: int) -> NDArray[np.floating]:
+    """What a fold's classifier answered to the images of the fold, [n, classes], in their order."""
+    path = run.path / "test_predictions.npz"
+    try:
+        arrays = npz_to_arrays(path.read_bytes())
+        if str(arrays["weights_sha256"]) == run.results["weights_sha256"] and len(arrays["logits"]) == images:
+            return arrays["logits"]
+        reason = "it is not of this run"
+    except (OSError, ValueError, KeyError) as error:
+        reason = str(error)
+    raise StorageError(
+        f"{path}: missing or damaged: {reason}. Remove {run.path} to have this fold trained anew, then go on with: "
+        f"{command('train', '--resume', run.path.parent)}"
+    )
+
+
+def _softmax(logits: NDArray[np.floating]) -> NDArray[np.float32]:
+    from scipy.special import softmax
+
+    probabilities: NDArray[np.float32] = softmax(logits.astype(np.float64), axis=1).astype(np.float32)
+    return probabilities
+
+
+def _refuse_leaks(settings: Settings, dataset: Dataset, console: Console | None) -> None:
+    """Refuse to learn from a run that has seen these data: it has learnt from the images that the folds are tested on.
+
+    Raises:
+        SettingsError: the settings name such a run.
+    """
+    name, path = "teacher", settings.teacher
+    if path is None:
+        return
+    try:
+        seen = RunDirectory.open_any(Path(path)).data
+    except RunError:  # a saved classifier that was taken out of its run
+        seen = None
+    if seen and (seen.fingerprint == dataset.fingerprint or (seen.source and seen.source == dataset.source)):
+        raise SettingsError(
+            f"{flag(name)} {path}: it was trained on these data, on the images of all folds among them; what "
+            "cross-validation measures would be too good. Leave it out, or give one that never saw these data."
+        )
+    say(console, f"{flag(name)} {path}: if it has seen images of these data, the accuracies below are too good.")

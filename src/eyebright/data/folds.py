@@ -1,0 +1,109 @@
+"""Cross-validation's folds: every training image is a test image of exactly one of them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from eyebright.data.dataset import Dataset, Fold
+from eyebright.data.grouping import Units, has_groups
+from eyebright.data.split import given_split, training_pool
+from eyebright.errors import DataError, SettingsError
+from eyebright.randomness import Stream, permutation
+
+_STEP = 2  # of the stream; 0 and 1 are split_dataset's. Never renumber.
+
+
+def fold_datasets(dataset: Dataset, folds: int, seed: int) -> list[Dataset]:
+    """Divide the training images of a data set into folds, and give the data set as each fold has it.
+
+    Each class gives every fold the same number of images, to less than one; groups are never parted, and the numbers
+    are then as near to that as whole groups come (scikit-learn's StratifiedGroupKFold). A split "test" that the data
+    came with is in none of the folds, and takes no part; a split "validation" stays what it is.
+
+    Args:
+        dataset: what to divide.
+        folds: how many, at least 2.
+        seed: decides which image is in which fold.
+
+    Returns:
+        One data set a fold, of the same images, with a split "test" (the fold) and a split "train" (the others, of
+        which `split_dataset` takes validation images), and with its `fold` noted.
+
+    Raises:
+        SettingsError: fewer than 2 folds.
+        DataError: a class has fewer images than there are folds, or is of one group alone, or there are fewer groups
+            than folds.
+
+    >>> labels = np.repeat([0, 1], 6).astype(np.int32)
+    >>> dataset = Dataset(np.zeros((12, 8, 8, 1), np.uint8), labels, ("zero", "one"), "twelve")
+    >>> [part.class_counts(part.splits["test"]).tolist() for part in fold_datasets(dataset, 3, seed=0)]
+    [[2, 2], [2, 2], [2, 2]]
+    """
+    if folds < 2:
+        raise SettingsError(f"--folds {folds}: cross-validation needs at least 2 folds.")
+    pool = training_pool(dataset)
+    _check_counts(dataset, pool, folds)
+    validation = given_split(dataset, "validation")
+    kept = {} if validation is None else {"validation": validation}
+    return [
+        replace(
+            dataset,
+            splits={**kept, "train": np.setdiff1d(pool, fold, assume_unique=True), "test": fold},
+            fold=Fold(number, folds),
+        )
+        for number, fold in enumerate(_divide(dataset, pool, folds, seed), start=1)
+    ]
+
+
+def fold_dataset(dataset: Dataset, fold: Fold, seed: int) -> Dataset:
+    """One of the data sets that `fold_datasets` gives."""
+    return fold_datasets(dataset, fold.of, seed)[fold.number - 1]
+
+
+def _check_counts(dataset: Dataset, pool: NDArray[np.int64], folds: int) -> None:
+    counts = dataset.class_counts(pool)
+    smallest = int(np.where(counts, counts, len(dataset) + 1).argmin())  # a class without images takes no part
+    if counts[smallest] < folds:
+        few = f"Give --folds {counts[smallest]}" if counts[smallest] > 1 else "Add images of it"
+        raise DataError(
+            f"{dataset.name}: --folds {folds}: the class {dataset.class_names[smallest]!r} has {counts[smallest]} "
+            f"training {'image' if counts[smallest] == 1 else 'images'}, too few for one in each fold. {few}, or leave "
+            "the class out."
+        )
+
+
+def _divide(dataset: Dataset, pool: NDArray[np.int64], folds: int, seed: int) -> list[NDArray[np.int64]]:
+    """The images of each fold, int64 [n], ascending."""
+    from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
+
+    # Both go by the order of what they are given, without random numbers of their own: the shuffling is ours.
+    order = permutation(seed, Stream.SPLIT, _STEP, len(pool))
+    labels = dataset.labels[pool[order]]
+    if not has_groups(dataset, pool):
+        parts = StratifiedKFold(folds).split(labels, labels)
+    else:
+        units = Units.of(dataset, pool, seed, _STEP)
+        _check_units(dataset, units, folds)
+        parts = StratifiedGroupKFold(folds).split(labels, labels, units.of_image[order])
+    divided = [np.sort(pool[order[test]]) for _, test in parts]
+    if not all(map(len, divided)):
+        raise DataError(f"{dataset.name}: --folds {folds}: the groups are too large for so many folds. Give fewer.")
+    return divided
+
+
+def _check_units(dataset: Dataset, units: Units, folds: int) -> None:
+    for label, number in units.per_class.items():
+        if number == 1:
+            raise DataError(
+                f"{dataset.name}: all images of the class {dataset.class_names[label]!r} are of one group (or the same "
+                "picture), which cannot be divided between training and testing. Add images of another group, or leave "
+                "the class out."
+            )
+    if len(units) < folds:
+        raise DataError(
+            f"{dataset.name}: --folds {folds}: there are {len(units)} groups, too few for one in each fold. Give "
+            f"--folds {len(units)}."
+        )
