@@ -54,6 +54,9 @@ except ModuleNotFoundError as error:
         raise  # installed, and broken: what Python says about it is the message
     raise MissingExtraError("Training and evaluation", "train") from error
 
+# Each run of a process compiles functions of its own, as cross-validation does a fold: that is no mistake to warn of.
+tf.get_logger().addFilter(lambda record: "triggered tf.function retracing" not in record.getMessage())
+
 __all__ = ["available_threads", "keras", "set_threads", "tf", "versions"]
 
 

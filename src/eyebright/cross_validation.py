@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -262,10 +263,10 @@ def _refuse_leaks(settings: Settings, dataset: Dataset, console: Console | None)
     name, path = "teacher", settings.teacher
     if path is None:
         return
-    try:
-        seen = RunDirectory.open_any(Path(path)).data
-    except RunError:  # a saved classifier that was taken out of its run
-        seen = None
+    seen = None
+    for directory in (Path(path), Path(path).parent):  # a run, or RUN/model
+        with contextlib.suppress(RunError):
+            seen = seen or RunDirectory.open_any(directory).data
     if seen and (seen.fingerprint == dataset.fingerprint or (seen.source and seen.source == dataset.source)):
         raise SettingsError(
             f"{flag(name)} {path}: it was trained on these data, on the images of all folds among them; what "

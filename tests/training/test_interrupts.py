@@ -59,3 +59,17 @@ def test_off_the_main_thread_signals_do_what_they_did_before(obeyed):
     thread.join()
     assert noted == [None]
     assert obeyed == [signal.SIGTERM]
+
+
+def test_within_another_context_what_was_received_is_known_to_both(obeyed):
+    with Interrupts() as outer:
+        with Interrupts() as inner:
+            os.kill(os.getpid(), signal.SIGINT)
+            assert inner.received == signal.SIGINT
+        assert outer.received == signal.SIGINT
+        with Interrupts() as later:
+            assert later.received == signal.SIGINT
+        os.kill(os.getpid(), signal.SIGINT)
+    assert obeyed == [signal.SIGINT]
+    with Interrupts() as another:
+        assert another.received is None

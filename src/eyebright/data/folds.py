@@ -8,10 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eyebright.data.dataset import Dataset, Fold
-from eyebright.data.grouping import Units, has_groups
+from eyebright.data.grouping import Units
 from eyebright.data.split import given_split, training_pool
 from eyebright.errors import DataError, SettingsError
-from eyebright.randomness import Stream, permutation
 
 _STEP = 2  # of the stream; 0 and 1 are split_dataset's. Never renumber.
 
@@ -20,7 +19,7 @@ def fold_datasets(dataset: Dataset, folds: int, seed: int) -> list[Dataset]:
     """Divide the training images of a data set into folds, and give the data set as each fold has it.
 
     Each class gives every fold the same number of images, to less than one; groups are never parted, and the numbers
-    are then as near to that as whole groups come (scikit-learn's StratifiedGroupKFold). A split "test" that the data
+    are then about as near to that as whole groups come. A split "test" that the data
     came with is in none of the folds, and takes no part; a split "validation" stays what it is.
 
     Args:
@@ -76,22 +75,27 @@ def _check_counts(dataset: Dataset, pool: NDArray[np.int64], folds: int) -> None
 
 
 def _divide(dataset: Dataset, pool: NDArray[np.int64], folds: int, seed: int) -> list[NDArray[np.int64]]:
-    """The images of each fold, int64 [n], ascending."""
-    from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
+    """The images of each fold, int64 [n], ascending.
 
-    # Both go by the order of what they are given, without random numbers of their own: the shuffling is ours.
-    order = permutation(seed, Stream.SPLIT, _STEP, len(pool))
-    labels = dataset.labels[pool[order]]
-    if not has_groups(dataset, pool):
-        parts = StratifiedKFold(folds).split(labels, labels)
-    else:
-        units = Units.of(dataset, pool, seed, _STEP)
-        _check_units(dataset, units, folds)
-        parts = StratifiedGroupKFold(folds).split(labels, labels, units.of_image[order])
-    divided = [np.sort(pool[order[test]]) for _, test in parts]
-    if not all(map(len, divided)):
-        raise DataError(f"{dataset.name}: --folds {folds}: the groups are too large for so many folds. Give fewer.")
-    return divided
+    Units are dealt out, the largest first, those of one size in random order: each to the fold that has the smallest
+    share so far of the classes that it has images of, and of such folds to the smallest. So a run is resumed with the
+    same folds whatever becomes of the libraries.
+    """
+    units = Units.of(dataset, pool, seed, _STEP)
+    _check_units(dataset, units, folds)
+    totals = dataset.class_counts(pool).tolist()
+    dealt = [[0] * len(totals) for _ in range(folds)]  # [folds, classes], images so far
+    sizes = [0] * folds
+    fold_of = np.empty(len(units), np.int64)
+    for unit in sorted(units.order.tolist(), key=lambda unit: -sum(count for _, count in units.counts[unit])):
+        counts = units.counts[unit]
+        shares = [sum(count * own[label] / totals[label] for label, count in counts) for own in dealt]
+        fold = min(range(folds), key=lambda fold: (shares[fold], sizes[fold]))
+        fold_of[unit] = fold
+        for label, count in counts:
+            dealt[fold][label] += count
+            sizes[fold] += count
+    return [pool[fold_of[units.of_image] == fold] for fold in range(folds)]
 
 
 def _check_units(dataset: Dataset, units: Units, folds: int) -> None:
