@@ -172,3 +172,12 @@ def test_what_another_teacher_has_seen_is_left_to_the_user_to_know(shades, setti
     taught, output = settings.model_copy(update={"teacher": str(tmp_path / "alone")}), io.StringIO()
     cross_validate(taught, shades, tmp_path / "cv", folds=2, console=Console(file=output))
     assert f"--teacher {tmp_path / 'alone'}: if it has seen images of these data" in output.getvalue()
+
+
+def test_a_backbone_that_has_seen_the_data_is_refused(shades, settings, tmp_path):
+    backbone = train(settings, shades, tmp_path / "backbone").path
+    transferred = preset_settings("fast", model="transfer", weights=str(backbone), batch_size=10)
+    with pytest.raises(SettingsError, match=r"--weights .*: it was trained on these data"):
+        cross_validate(transferred, shades, tmp_path / "cv", folds=FOLDS)
+    other = Dataset(255 - shades.images, shades.labels, shades.class_names, "others", shades.splits)
+    assert cross_validate(transferred, other, tmp_path / "cv", folds=2).results["n"] == 90

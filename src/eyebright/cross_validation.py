@@ -18,7 +18,7 @@ from eyebright.classifier import arrays_to_npz, npz_to_arrays
 from eyebright.data.dataset import Dataset
 from eyebright.data.folds import fold_datasets
 from eyebright.data.split import split_dataset, training_pool
-from eyebright.errors import RunError, SettingsError, StorageError, TrainingInterrupted
+from eyebright.errors import EyebrightError, RunError, SettingsError, StorageError, TrainingInterrupted
 from eyebright.metrics.intervals import wilson_interval
 from eyebright.metrics.scores import count_correct, log_loss
 from eyebright.run_directory import DataRecord, RunDirectory, check_free, fold_path
@@ -260,16 +260,24 @@ def _refuse_leaks(settings: Settings, dataset: Dataset, console: Console | None)
     Raises:
         SettingsError: the settings name such a run.
     """
-    name, path = "teacher", settings.teacher
-    if path is None:
-        return
-    seen = None
-    for directory in (Path(path), Path(path).parent):  # a run, or RUN/model
-        with contextlib.suppress(RunError):
-            seen = seen or RunDirectory.open_any(directory).data
-    if seen and (seen.fingerprint == dataset.fingerprint or (seen.source and seen.source == dataset.source)):
-        raise SettingsError(
-            f"{flag(name)} {path}: it was trained on these data, on the images of all folds among them; what "
-            "cross-validation measures would be too good. Leave it out, or give one that never saw these data."
-        )
-    say(console, f"{flag(name)} {path}: if it has seen images of these data, the accuracies below are too good.")
+    learnt_from = {"teacher": settings.teacher}
+    if settings.model == "transfer" and settings.weights not in NAMED_WEIGHTS:
+        learnt_from["weights"] = settings.weights
+    for name, path in learnt_from.items():
+        if path is None:
+            continue
+        seen = _data_of(Path(path).expanduser())
+        if seen and (seen.fingerprint == dataset.fingerprint or (seen.source and seen.source == dataset.source)):
+            raise SettingsError(
+                f"{flag(name)} {path}: it was trained on these data, on the images of all folds among them; what "
+                "cross-validation measures would be too good. Leave it out, or give one that never saw these data."
+            )
+        say(console, f"{flag(name)} {path}: if it has seen images of these data, the accuracies below are too good.")
+
+
+def _data_of(path: Path) -> DataRecord | None:
+    """The data of a run, given by its directory or its model/; None for a file or a classifier by itself."""
+    for directory in (path, path.parent):
+        with contextlib.suppress(EyebrightError):
+            return RunDirectory.open_any(directory).data
+    return None
