@@ -63,7 +63,7 @@ def cross_validate(
     *,
     folds: int = 5,
     console: Console | None = None,
-    title: str = "Fold",
+    title: str | None = None,
 ) -> CrossValidation:
     """Train the same settings once a fold, each time tested on the images of that fold.
 
@@ -80,7 +80,8 @@ def cross_validate(
         run_dir: a directory that does not exist yet.
         folds: how many, from 2 to the number of images of the smallest class.
         console: where to show progress; None shows nothing.
-        title: what a fold is called in its line.
+        title: what the lines of the folds begin with where this is a part of something else; the settings are then not
+            shown.
 
     Raises:
         SettingsError: settings that contradict the data, or learning from a run that has seen them.
@@ -102,7 +103,8 @@ def cross_validate(
         update={"training_images": len(training_pool(dataset)), "validation_images": 0, "test_images": 0}
     )
     run = RunDirectory.create(run_dir, settings, record)
-    trainer.say_settings(console, settings, dataset, reason)
+    if title is None:
+        trainer.say_settings(console, settings, dataset, reason)
     with run.locked():
         return _train_folds(run, dataset, parts, console, title)
 
@@ -113,7 +115,7 @@ def resume_cross_validation(
     *,
     flags: Mapping[str, Any] | None = None,
     console: Console | None = None,
-    title: str = "Fold",
+    title: str | None = None,
 ) -> CrossValidation:
     """Go on with a cross-validation: with the fold that was broken off, to the same bits, and with those after it.
 
@@ -122,7 +124,7 @@ def resume_cross_validation(
         dataset: the data that it was begun with; its fingerprint is checked.
         flags: settings by name that the user repeats. They must be those that it was begun with.
         console: where to show progress; None shows nothing.
-        title: what a fold is called in its line.
+        title: as for `cross_validate`.
 
     Raises:
         RunError: no cross-validation, other data, or settings that contradict its own.
@@ -151,13 +153,13 @@ def _check_flags(run: RunDirectory, flags: Mapping[str, Any]) -> None:
 
 
 def _train_folds(
-    run: RunDirectory, dataset: Dataset, parts: list[Dataset], console: Console | None, title: str
+    run: RunDirectory, dataset: Dataset, parts: list[Dataset], console: Console | None, title: str | None
 ) -> CrossValidation:
     """Train every fold that is not finished, and put the folds' figures together. Hold the lock."""
     runs: list[trainer.Run] = []
     with Interrupts() as interrupts:
         for number, part in enumerate(parts, start=1):
-            name = f"{title} {number} of {len(parts)}"
+            name = f"{title or 'Fold'} {number} of {len(parts)}"
             try:
                 runs.append(_train_fold(run, part, number, console, name))
             except TrainingInterrupted as error:

@@ -10,6 +10,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from eyebright import load_dataset
+
 SOFT = np.random.default_rng(0).integers(0, 256, (40, 24, 24, 3), np.uint8)
 
 
@@ -222,3 +224,33 @@ def test_strict_has_no_meaning_beside_resume(run_copy, command):
         2,
         "RunError: --strict: has no meaning beside --resume, which goes on with a run as it is.\n",
     )
+
+
+def test_label_errors_are_findings_like_others_the_worst_first(tmp_path, command):
+    digits = load_dataset("digits")
+    labels = digits.labels.copy()
+    labels[:20] = (labels[:20] + 5) % 10
+    np.savez(tmp_path / "digits.npz", images=digits.images, labels=labels)
+    flags = ("--label-errors", "--run-dir", tmp_path / "runs")
+    code, out, err = command("check", tmp_path / "digits.npz", *flags, "--json")
+    assert (code, err) == (3, "")
+    found = [finding for finding in json.loads(out)["findings"] if finding["kind"] == "label-error"]
+    assert sum(int(finding["images"][0]) < 20 for finding in found[:20]) >= 12
+    assert {"given_label", "suggested_label", "confidence"} <= found[0].keys()
+    answer = command("check", tmp_path / "digits.npz", *flags, "--fix-list", tmp_path / "fix.txt")
+    assert answer.code == 3
+    assert found[0]["message"] in answer.out
+    assert "Checking labels: fold 3 of 3: accuracy" in answer.err
+    assert f"\n{found[0]['images'][0]}\n" in (tmp_path / "fix.txt").read_text()
+
+
+def test_labels_that_cannot_be_checked_are_an_error(clean, tmp_path, command):
+    code, out, err = command("check", clean, "--run-dir", tmp_path / "runs")
+    assert (code, out) == (2, "")
+    assert "--run-dir" in err
+    assert "with --label-errors alone" in err
+    for path in clean.rglob("*.png"):
+        path.write_bytes(b"")
+    code, out, err = command("check", clean, "--label-errors")
+    assert (code, out) == (2, "")
+    assert "Labels cannot be checked: no image can be read." in err

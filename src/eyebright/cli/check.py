@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from eyebright.cli.label_errors import check_run_dir, wrong_labels
 from eyebright.cli.output import print_json, print_table
 from eyebright.picture_options import PictureOptions
 from eyebright.sources import as_text, flag
@@ -31,6 +33,19 @@ def check(
     fix_list: Annotated[
         Path | None,
         typer.Option(metavar="FILE", help="Write a list for --exclude of what to leave out. Nothing is deleted."),
+    ] = None,
+    label_errors: Annotated[
+        bool,
+        typer.Option(
+            "--label-errors", help="Train, too (some minutes or more), and report the labels that this contradicts."
+        ),
+    ] = False,
+    run_dir: Annotated[
+        Path | None,
+        typer.Option(
+            help="Where to keep what --label-errors trains; given again, it is gone on with, or used again.",
+            show_default=False,
+        ),
     ] = None,
     html: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Write a page with pictures, which needs no network.")
@@ -70,8 +85,12 @@ def check(
 
     for path in (fix_list, html):
         _check_writable(path)
+    check_run_dir(run_dir, label_errors=label_errors)
     with collect(data, options, data_dir=data_dir, progress=not json) as collection:
+        # Before the rest: whether labels can be checked is known at once.
+        wrong = wrong_labels(collection.dataset, run_dir, quiet=json) if label_errors else []
         report = audit(collection, progress=not json)
+        report = replace(report, findings=(*report.findings, *wrong))
         if html is not None:
             write_page(report, collection.dataset, html)  # here, as long as the pictures are there
     if fix_list is not None:

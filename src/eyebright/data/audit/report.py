@@ -45,6 +45,7 @@ KINDS: Mapping[str, Kind] = {
     "exact-duplicate": Kind("warning", "images with the same pixels", "Keep one of them."),
     "near-duplicate": Kind("warning", "images that are almost the same", "Look at them, and keep one."),
     "constant-image": Kind("warning", "images that show nothing", "Leave them out."),
+    "label-error": Kind("warning", "labels that are probably wrong", "Look at them, and give them their right labels."),
     "wrong-extension": Kind("warning", "files whose names say another format", "Rename them."),
     "odd-size": Kind("warning", "images of an unusual size", "Look whether they belong to the data."),
     "odd-mode": Kind("warning", "images with an unusual kind of pixels", "Look whether they belong to the data."),
@@ -66,12 +67,14 @@ class Finding:
         message: what is wrong, in a sentence.
         images: every image that it is about, as `Dataset.path` names them.
         exclude: those of them that a list of exclusions leaves out to mend it.
+        details: what else a program may want to know, by name; its own for each kind.
     """
 
     kind: str
     message: str
     images: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
+    details: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def severity(self) -> Severity:
@@ -80,7 +83,8 @@ class Finding:
 
     def to_dict(self) -> dict[str, Any]:
         """As `check --json` has it."""
-        return {"kind": self.kind, "severity": self.severity, "message": self.message, "images": list(self.images)}
+        own = {"kind": self.kind, "severity": self.severity, "message": self.message, "images": list(self.images)}
+        return own | dict(self.details)
 
 
 @dataclass(frozen=True)
