@@ -22,11 +22,11 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from machine import describe_machine
 from numpy.typing import NDArray
-from report import Check, check_table, publish, table
 
 from eyebright import Dataset, load_dataset
+from machine import describe_machine
+from report import Check, check_table, publish, table
 
 ONE_IN = 50
 LEAST_FOUND = 0.6  # share of the flipped images among as many of the first of the list
@@ -106,9 +106,7 @@ def flip(training: Dataset, seed: int) -> tuple[NDArray[np.int32], set[int]]:
 def score(training: Dataset, flipped: set[int], found: list[dict[str, Any]], seed: int, minutes: float) -> Result:
     images = [int(one["images"][0]) for one in found]
     hits = [one for one, image in zip(found, images, strict=True) if image in flipped]
-    right = [
-        one["suggested_label"] == training.class_names[training.labels[int(one["images"][0])]] for one in hits
-    ]
+    right = [one["suggested_label"] == training.class_names[training.labels[int(one["images"][0])]] for one in hits]
     return Result(
         seed,
         len(flipped),
@@ -132,12 +130,15 @@ def markdown(images: int, results: list[Result], checks: list[Check], load_befor
         ]
         for one in results
     ]
+    paragraph = (
+        f"{describe_machine({})}; load average before: {load_before:.1f}. `eyebright check --label-errors`, the whole "
+        "process, which looks for twins and all else, too."
+    )
     return "\n".join(
         [
             f"## Label errors: {images:,} images of CIFAR-10, one label in {ONE_IN} flipped",
             "",
-            f"{describe_machine({})}; load average before: {load_before:.1f}. `eyebright check --label-errors`, the "
-            "whole process, which looks for twins and all else, too.",
+            paragraph,
             "",
             *table(heads, rows),
             "",

@@ -121,7 +121,7 @@ def rank_label_errors(labels: NDArray[np.int32], probabilities: NDArray[np.float
         probabilities: float [N, classes], by classifiers that did not learn from the image.
 
     Returns:
-        int64 [n], places in `labels`; n is cleanlab's estimate of how many are wrong.
+        int64 [n], places in `labels`; n is at most cleanlab's estimate of how many are wrong.
 
     Raises:
         MissingExtraError: cleanlab is not installed.
@@ -133,8 +133,12 @@ def rank_label_errors(labels: NDArray[np.int32], probabilities: NDArray[np.float
     present, known = np.unique(labels, return_inverse=True)
     shares = probabilities[:, present].astype(np.float64)
     shares /= shares.sum(axis=1, keepdims=True)
-    ranked: NDArray[np.int64] = find_label_issues(known, shares, return_indices_ranked_by="self_confidence", n_jobs=1)
-    return ranked
+    # On CIFAR-10 with flipped labels this way reports fewer images than cleanlab's default, and more of the flipped
+    # ones; ranked by the normalised margin, a third fewer of them are among the first.
+    ranked: NDArray[np.int64] = find_label_issues(
+        known, shares, filter_by="low_self_confidence", return_indices_ranked_by="self_confidence", n_jobs=1
+    )
+    return ranked[shares[ranked].argmax(axis=1) != known[ranked]]
 
 
 def label_error_findings(dataset: Dataset, errors: list[LabelError]) -> list[Finding]:

@@ -78,7 +78,12 @@ def train(
     """
     console = console_for(quiet=quiet, json=json)
     if resume is not None:
-        once = {f"--config {config}": config, f"--run-dir {run_dir}": run_dir, "--strict": strict, "--folds": folds}
+        once = {
+            f"--config {config}": config,
+            f"--run-dir {run_dir}": run_dir,
+            "--strict": strict,
+            f"--folds {folds}": folds,
+        }
         run = _resume(resume, data, data_dir, once, flags, console)
     else:
         check_folds(folds, flags)
