@@ -138,7 +138,8 @@ def rank_label_errors(labels: NDArray[np.int32], probabilities: NDArray[np.float
     ranked: NDArray[np.int64] = find_label_issues(
         known, shares, filter_by="low_self_confidence", return_indices_ranked_by="self_confidence", n_jobs=1
     )
-    return ranked[shares[ranked].argmax(axis=1) != known[ranked]]
+    doubted: NDArray[np.int64] = ranked[shares[ranked].argmax(axis=1) != known[ranked]]
+    return doubted
 
 
 def label_error_findings(dataset: Dataset, errors: list[LabelError]) -> list[Finding]:

@@ -140,7 +140,7 @@ def _hashes(images: NDArray[np.uint8]) -> list[bytes]:
 
     def some(start: int) -> list[bytes]:
         chunk = np.ascontiguousarray(images[start : start + _HASHED_AT_ONCE]).reshape(-1, images[0].size)
-        return [hashlib.sha256(image).digest() for image in chunk]
+        return [hashlib.sha256(image.data).digest() for image in chunk]
 
     return [digest for part in in_threads(some, range(0, len(images), _HASHED_AT_ONCE)) for digest in part]
 

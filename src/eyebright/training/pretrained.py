@@ -164,15 +164,15 @@ def _of_classifier(path: Path, wanted: Backbone, dataset: Dataset) -> Pretrained
     if architecture.model == "softmax":
         raise SettingsError(f"{where}: a softmax model has no layers below its last. Give a run of another model.")
     if classifier.image_shape != dataset.image_shape:
-        own, theirs = (" × ".join(map(str, shape)) for shape in (classifier.image_shape, dataset.image_shape))
+        ours, theirs = (" × ".join(map(str, shape)) for shape in (classifier.image_shape, dataset.image_shape))
         raise SettingsError(
-            f"{where}: it sees images of {own} (height × width × channels), and those of {dataset.name} are {theirs}. "
+            f"{where}: it sees images of {ours} (height × width × channels), and those of {dataset.name} are {theirs}. "
             "Give a run that was trained on images of this size, or bring pictures to its size with --image-size."
         )
     weights = {name: array for name, array in classifier.weights.items() if not is_head(name)}
     if architecture.backbone is None:
-        backbone, weights = standardised(architecture, weights)
-        backbone = backbone.model_copy(update={"dropout": 0.0})
+        own, weights = standardised(architecture, weights)
+        backbone: Backbone | Architecture = own.model_copy(update={"dropout": 0.0})
     else:
         backbone = architecture.backbone
     if wanted not in ("auto", backbone):

@@ -76,7 +76,7 @@ def _blurred(images: NDArray[np.float32]) -> NDArray[np.float32]:
     """Each pixel with half of what its neighbours are, down and across."""
     padded = np.pad(images, ((0, 0), (1, 1), (1, 1), (0, 0)), mode="edge")
     quarter, half = np.float32(0.25), np.float32(0.5)
-    down = quarter * (padded[:, :-2] + padded[:, 2:]) + half * padded[:, 1:-1]
+    down: NDArray[np.float32] = quarter * (padded[:, :-2] + padded[:, 2:]) + half * padded[:, 1:-1]
     blurred: NDArray[np.float32] = quarter * (down[:, :, :-2] + down[:, :, 2:]) + half * down[:, :, 1:-1]
     return blurred
 
