@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import json
 import resource
 import time
 from pathlib import Path
 
-import torchvision
+import torch
 from torch.utils.data import DataLoader
+
+try:
+    torch.ops.load_library(str(Path(importlib.util.find_spec("torchvision").origin).with_name("_C.so")))
+except OSError:  # built for CUDA beside a PyTorch that is not: no operator that reads pictures is in it
+    operators = torch.library.Library("torchvision", "DEF")
+    operators.define("nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
+import torchvision
 from torchvision.transforms import v2
 
 BATCH_SIZE = 64
