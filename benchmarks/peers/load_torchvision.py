@@ -16,7 +16,8 @@ try:
     torch.ops.load_library(str(Path(importlib.util.find_spec("torchvision").origin).with_name("_C.so")))
 except OSError:  # built for CUDA beside a PyTorch that is not: no operator that reads pictures is in it
     operators = torch.library.Library("torchvision", "DEF")
-    operators.define("nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
+    for name in ("nms", "qnms"):
+        operators.define(f"{name}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
 import torchvision
 from torchvision.transforms import v2
 
