@@ -53,7 +53,7 @@ def test_all_forty_are_found_and_hardly_anything_else(planted, monkeypatch, caps
         and not any(fault.kind == finding["kind"] and fault.class_name in finding["message"] for fault in faults)
     ]
     assert len(false_alarms) <= 2, false_alarms
-    assert {fault.kind for fault in faults} == set(KINDS)
+    assert {fault.kind for fault in faults} == set(KINDS) - {"label-error"}  # which takes training
 
 
 def test_what_the_list_leaves_out_is_not_found_again(planted, monkeypatch, capsys, tmp_path):
