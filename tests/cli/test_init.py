@@ -10,7 +10,18 @@ import pytest
 import eyebright
 import eyebright.cli
 
-COMMANDS = ("train", "find-lr", "evaluate", "predict", "plot", "show-batch", "tensorboard", "datasets")
+COMMANDS = (
+    "train",
+    "check",
+    "find-lr",
+    "evaluate",
+    "predict",
+    "plot",
+    "show-batch",
+    "tensorboard",
+    "datasets",
+    "cache",
+)
 
 
 @pytest.mark.parametrize("arguments", [("--help",), ("-h",), ()])
@@ -94,7 +105,8 @@ def test_output_in_another_encoding_does_not_fail_and_json_stays_json(encoding, 
     assert (code, err) == (0, "")
     assert "fashion-mnist" in out
     code, out, err = process("train", "--model", "…", env=environment)
-    assert (code, out, err) == (2, "", "SettingsError: --model \\u2026: no such model. Known: cnn, fc, softmax.\n")
+    known = "cnn, fc, softmax, transfer"
+    assert (code, out, err) == (2, "", f"SettingsError: --model \\u2026: no such model. Known: {known}.\n")
 
 
 def test_closed_standard_output_is_no_error(process):

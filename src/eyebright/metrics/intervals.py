@@ -34,7 +34,7 @@ def trials_needed(successes: int, trials: int, half_width: float) -> int:
         half_width: in (0, 0.5).
 
     >>> trials_needed(8, 10, 0.05)
-    307
+    289
     """
     proportion = (successes + 1) / (trials + 2)  # all of ten is no proof of always (Laplace)
     return math.ceil(proportion * (1 - proportion) * (_DEVIATIONS_95 / half_width) ** 2)

@@ -49,8 +49,8 @@ def embed(images: NDArray[np.uint8], indices: NDArray[np.int64]) -> Embeddings:
 def averaging(length: int, parts: int) -> NDArray[np.float32]:
     """float32 [parts, length]: takes a row of pixels to the averages of as many equal parts of it.
 
-    >>> averaging(3, 2).round(2).tolist()
-    [[0.67, 0.33, 0.0], [0.0, 0.33, 0.67]]
+    >>> averaging(4, 2).tolist()
+    [[0.5, 0.5, 0.0, 0.0], [0.0, 0.0, 0.5, 0.5]]
     """
     edges = np.linspace(0, length, parts + 1)
     starts = np.arange(length)
