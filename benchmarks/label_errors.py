@@ -28,6 +28,7 @@ from eyebright import Dataset, load_dataset
 from machine import describe_machine
 from report import Check, check_table, publish, table
 
+WHOLE = 50_000  # images
 ONE_IN = 50
 LEAST_FOUND = 0.6  # share of the flipped images among as many of the first of the list
 MOST_MINUTES = 45.0
@@ -59,14 +60,15 @@ class Result(NamedTuple):
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True, help="CIFAR-10, in any form that Eyebright reads")
-    parser.add_argument("--images", type=int, default=50_000, help="how many of the training images")
+    parser.add_argument("--images", type=int, default=WHOLE, help="how many of the training images")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0], help="of the flips")
     parser.add_argument("--write", action="store_true", help="append the section to benchmarks/RESULTS.md")
     arguments = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     load_before = os.getloadavg()[0]
     dataset = load_dataset(arguments.data)
-    training = dataset.subset(dataset.splits["train"][: arguments.images])
+    images = dataset.splits["train"][: arguments.images]
+    training = Dataset(dataset.images[images], dataset.labels[images], dataset.class_names, "training images")
     results = []
     for seed in arguments.seeds:
         results.append(measure(training, seed))
@@ -75,6 +77,8 @@ def main() -> None:
         Check("share of the flipped among as many first", [one.among_first for one in results], LEAST_FOUND, True, 3),
         Check("minutes", [one.minutes for one in results], MOST_MINUTES, digits=1),
     ]
+    if len(training) < WHOLE:  # classifiers that learn from few images contradict right labels, too: a trial
+        checks = []
     publish(markdown(len(training), results, checks, load_before), write=arguments.write)
     sys.exit(0 if all(check.kept for check in checks) else 1)
 
@@ -142,7 +146,7 @@ def markdown(images: int, results: list[Result], checks: list[Check], load_befor
             "",
             *table(heads, rows),
             "",
-            *check_table(checks),
+            *(check_table(checks) if checks else []),
         ]
     )
 

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import signal
 
 import numpy as np
 import pytest
@@ -254,3 +255,20 @@ def test_labels_that_cannot_be_checked_are_an_error(clean, tmp_path, command):
     code, out, err = command("check", clean, "--label-errors")
     assert (code, out) == (2, "")
     assert "Labels cannot be checked: no image can be read." in err
+
+
+@pytest.mark.parametrize(
+    ("flags", "advice"),
+    [((), "Nothing of it was kept; --run-dir keeps it."), (("--run-dir",), "Give the same command again to go on.")],
+)
+def test_a_signal_while_labels_are_checked_ends_it_and_says_what_was_kept(flags, advice, tmp_path, start):
+    flags = (*flags, *[tmp_path / "runs"] * len(flags))
+    program = start("check", "digits", "--label-errors", *flags)
+    first = program.stderr.readline()
+    assert first.startswith("Checking labels: fold 1 of 3: accuracy")
+    program.send_signal(signal.SIGTERM)
+    _, err = program.communicate(timeout=60)
+    assert program.returncode == 143
+    assert re.match(r"TrainingInterrupted: Checking labels: fold [12] of 3: (Finished|Stopped at step \d+), while", err)
+    assert err.endswith(f", while labels were being checked. {advice}\n")
+    assert (tmp_path / "runs" / "fold-1").is_dir() == bool(flags)
