@@ -160,8 +160,9 @@ def test_a_teacher_that_has_seen_the_data_is_refused(part, shades, settings, tmp
     assert not (tmp_path / "cv").exists()
 
 
-def test_a_teacher_that_saw_a_part_of_data_from_the_same_place_is_refused(shades, settings, tmp_path):
-    here = replace(shades, source="/pictures")
+@pytest.mark.parametrize("source", ["", "/pictures"])
+def test_a_teacher_that_saw_all_folds_but_one_is_refused(source, shades, settings, tmp_path):
+    here = replace(shades, source=source)
     teacher = train(settings, fold_datasets(here, FOLDS, seed=0)[0], tmp_path / "teacher").path
     with pytest.raises(SettingsError, match=r"--teacher .*: it was trained on these data"):
         cross_validate(settings.model_copy(update={"teacher": str(teacher)}), here, tmp_path / "cv", folds=FOLDS)

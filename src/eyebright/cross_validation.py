@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -18,7 +17,7 @@ from eyebright.classifier import arrays_to_npz, npz_to_arrays
 from eyebright.data.dataset import Dataset
 from eyebright.data.folds import fold_datasets
 from eyebright.data.split import split_dataset, training_pool
-from eyebright.errors import EyebrightError, RunError, SettingsError, StorageError, TrainingInterrupted
+from eyebright.errors import RunError, StorageError, TrainingInterrupted
 from eyebright.metrics.intervals import wilson_interval
 from eyebright.metrics.scores import count_correct, log_loss
 from eyebright.run_directory import DataRecord, RunDirectory, check_free, fold_path
@@ -27,11 +26,11 @@ from eyebright.sources import as_text, flag
 from eyebright.storage import write_file
 from eyebright.suggestions import command
 from eyebright.training import trainer
-from eyebright.training.distillation import load_teacher
 from eyebright.training.extension import extended_settings
 from eyebright.training.interrupts import Interrupts
+from eyebright.training.learnt_images import image_keys
+from eyebright.training.origins import load_origins
 from eyebright.training.preparation import settle
-from eyebright.training.pretrained import NAMED_WEIGHTS, load_pretrained
 from eyebright.training.progress import say
 
 _OUT_OF_FOLD = "out_of_fold.npz"
@@ -95,10 +94,8 @@ def cross_validate(
     parts = fold_datasets(dataset, folds, settings.split_seed)
     splits = [split_dataset(part, **settings.split) for part in parts]
     smallest = min(splits, key=lambda split: len(split.train))
-    pretrained = load_pretrained(settings, dataset, console)
-    settings, reason = settle(settings, dataset, smallest.train, pretrained)
-    load_teacher(settings, dataset)
-    _refuse_leaks(settings, dataset, console)
+    origins = load_origins(settings, dataset, image_keys(dataset), splits, console)
+    settings, reason = settle(settings, dataset, smallest.train, origins.pretrained)
     record = DataRecord.of(dataset, splits[0], folds).model_copy(
         update={"training_images": len(training_pool(dataset)), "validation_images": 0, "test_images": 0}
     )
@@ -254,32 +251,3 @@ def _softmax(logits: NDArray[np.floating]) -> NDArray[np.float32]:
 
     probabilities: NDArray[np.float32] = softmax(logits.astype(np.float64), axis=1).astype(np.float32)
     return probabilities
-
-
-def _refuse_leaks(settings: Settings, dataset: Dataset, console: Console | None) -> None:
-    """Refuse to learn from a run that has seen these data: it has learnt from the images that the folds are tested on.
-
-    Raises:
-        SettingsError: the settings name such a run.
-    """
-    learnt_from = {"teacher": settings.teacher}
-    if settings.model == "transfer" and settings.weights not in NAMED_WEIGHTS:
-        learnt_from["weights"] = settings.weights
-    for name, path in learnt_from.items():
-        if path is None:
-            continue
-        seen = _data_of(Path(path).expanduser())
-        if seen and (seen.fingerprint == dataset.fingerprint or (seen.source and seen.source == dataset.source)):
-            raise SettingsError(
-                f"{flag(name)} {path}: it was trained on these data, on the images of all folds among them; what "
-                "cross-validation measures would be too good. Leave it out, or give one that never saw these data."
-            )
-        say(console, f"{flag(name)} {path}: if it has seen images of these data, the accuracies below are too good.")
-
-
-def _data_of(path: Path) -> DataRecord | None:
-    """The data of a run, given by its directory or its model/; None for a file or a classifier by itself."""
-    for directory in (path, path.parent):
-        with contextlib.suppress(EyebrightError):
-            return RunDirectory.open_any(directory).data
-    return None

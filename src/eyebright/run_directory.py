@@ -5,6 +5,7 @@ data.json              what its data are, and where they lay     written before 
 metrics.csv            every scalar that was recorded
 events.out.tfevents.*  the same and more, for TensorBoard
 checkpoints/step-*/    see training/checkpoint.py
+learnt_images.npz      which images it and what it began with have learnt from   written before the first step
 teacher/               the classifier that the run learns from, if any
 backbone/              the trained backbone that the run began with, if any
 model/                 the saved classifier, see classifier.py
@@ -13,7 +14,8 @@ looks.json             how often a model of this run met the test images
 results.json           written last: it marks a finished run
 
 The directory of a cross-validation has settings.toml, data.json (with the number of folds) and results.json, too;
-beside them out_of_fold.npz, and a run's directory for each fold, fold-1/ and so on.
+beside them out_of_fold.npz, and a run's directory for each fold, fold-1/ and so on. Its learnt_images.npz is of what
+all its runs begin with alone.
 """
 
 from __future__ import annotations
@@ -22,9 +24,10 @@ import contextlib
 import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -89,8 +92,10 @@ class RunDirectory:
         self.data = data
 
     @classmethod
-    def create(cls, path: Path, settings: Settings, data: DataRecord) -> Self:
-        """Make a new run's directory, which appears with its settings in it.
+    def create(
+        cls, path: Path, settings: Settings, data: DataRecord, files: Mapping[str, bytes] = MappingProxyType({})
+    ) -> Self:
+        """Make a new run's directory, which appears with its settings in it, and with further files by their names.
 
         Raises:
             RunExistsError: something of that name is there already, be it that another process was faster.
@@ -103,6 +108,8 @@ class RunDirectory:
             half_made.mkdir(parents=True)
             write_file(half_made / "settings.toml", settings.to_toml())
             write_file(half_made / "data.json", json_bytes(data.model_dump(mode="json")))
+            for name, content in files.items():
+                write_file(half_made / name, content)
             half_made.rename(path)
         except OSError as error:
             check_free(path)

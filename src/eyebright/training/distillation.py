@@ -35,26 +35,21 @@ def load_teacher(settings: Settings, dataset: Dataset) -> Classifier | None:
     return teacher
 
 
-def run_teacher(run: RunDirectory, dataset: Dataset) -> Teacher | None:
-    """The teacher of a run, in the run's precision, or None where it has none.
+def keep_teacher(run: RunDirectory, teacher: Classifier | None) -> None:
+    """Keep a copy in the run, whose lock is held, so that it can go on whatever becomes of the original."""
+    if teacher is not None and not (run.path / _KEPT).is_dir():
+        teacher.save(run.path / _KEPT)
 
-    The run keeps a copy of it, made before its first step, so that it can go on whatever becomes of the original.
 
-    Args:
-        run: whose lock is held.
-        dataset: of the run.
+def run_teacher(run: RunDirectory, dataset: Dataset) -> Classifier | None:
+    """The teacher of a run: its copy, or the original where it was killed before it had kept one.
 
     Raises:
         ClassifierError: the copy is damaged; or there is none yet, and no original either.
         SettingsError: there is no copy yet, and the original can no longer teach these images.
     """
     kept = run.path / _KEPT
-    teacher = Classifier.load(kept) if kept.is_dir() else load_teacher(run.settings, dataset)
-    if teacher is None:
-        return None
-    if not kept.is_dir():
-        teacher.save(kept)
-    return teacher_logits(teacher, run.settings.precision)
+    return Classifier.load(kept) if kept.is_dir() else load_teacher(run.settings, dataset)
 
 
 def teacher_logits(teacher: Classifier, precision: str) -> Teacher:

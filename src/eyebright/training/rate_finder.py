@@ -18,11 +18,11 @@ from eyebright.data.dataset import Dataset
 from eyebright.data.split import split_dataset
 from eyebright.errors import TrainingError
 from eyebright.settings import Settings
-from eyebright.training.distillation import load_teacher, teacher_logits
 from eyebright.training.engine_tensorflow import TensorFlowEngine
+from eyebright.training.learnt_images import image_keys
+from eyebright.training.origins import load_origins
 from eyebright.training.plan import Plan
 from eyebright.training.preparation import begin, build, build_engine, settle
-from eyebright.training.pretrained import load_pretrained
 from eyebright.training.progress import TrainingProgress
 
 _WIDTH = 0.02  # of the test: the smoothing's standard deviation
@@ -73,20 +73,19 @@ def find_learning_rate(
         console: where to show progress; None shows nothing.
 
     Raises:
-        SettingsError: settings that contradict the data.
+        SettingsError: settings that contradict the data, or that name a teacher or weights which have learnt from the
+            test images.
         TrainingError: the loss falls nowhere, or still falls at the last rate: nothing can be suggested.
     """
-    training = split_dataset(dataset, **settings.split).train
-    pretrained = load_pretrained(settings, dataset, console)
-    settings, _ = settle(settings, dataset, training, pretrained)
+    split = split_dataset(dataset, **settings.split)
+    training = split.train
+    origins = load_origins(settings, dataset, image_keys(dataset), [split], console)  # refused here as in training
+    settings, _ = settle(settings, dataset, training, origins.pretrained)
     # ema and swa would change no loss here; look-ahead hardly does in the beginning of a run, which this is.
     settings = settings.model_copy(update={"averaging": "none"})
-    teacher = load_teacher(settings, dataset)
-    model = build(settings, dataset, pretrained)
-    plan, engine = build_engine(
-        model, settings, dataset, training, teacher_logits(teacher, settings.precision) if teacher else None
-    )
-    begin(model, settings, dataset, training, pretrained, console)
+    model = build(settings, dataset, origins.pretrained)
+    plan, engine = build_engine(model, settings, dataset, training, origins.teaching(settings.precision))
+    begin(model, settings, dataset, training, origins.pretrained, console)
     learning_rates = np.geomspace(start, end, steps)
     losses = _train(engine, plan, learning_rates, settings.batch_size, console)
     smoothed = smooth(losses, steps)

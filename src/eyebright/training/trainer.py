@@ -25,16 +25,16 @@ from eyebright.settings import UNUSED_BY_MODEL, Settings
 from eyebright.sources import as_text
 from eyebright.suggestions import command
 from eyebright.training.checkpoint import Checkpoints, TrainingState
-from eyebright.training.distillation import load_teacher, run_teacher
 from eyebright.training.engine_tensorflow import TensorFlowEngine
 from eyebright.training.extension import extended_settings
 from eyebright.training.health import check_logits, check_losses, check_weights
 from eyebright.training.interrupts import Interrupts
+from eyebright.training.learnt_images import FILE, LearntImages, image_keys
 from eyebright.training.monitor import Monitor
+from eyebright.training.origins import Origins, kept_origins, load_origins
 from eyebright.training.pace import Pace
 from eyebright.training.plan import Plan
 from eyebright.training.preparation import architecture_of, begin, build, build_engine, settle
-from eyebright.training.pretrained import Pretrained, keep, load_pretrained, run_pretrained
 from eyebright.training.progress import say
 from eyebright.training.results import finish_run
 
@@ -65,6 +65,7 @@ def train(
     console: Console | None = None,
     started: float | None = None,
     title: str | None = None,
+    origins: Origins | None = None,
 ) -> Run:
     """Train a classifier.
 
@@ -75,9 +76,12 @@ def train(
         console: where to show progress; None shows nothing.
         started: `time.perf_counter()` when the work began, for `total_seconds`; now if not given.
         title: for one run of several, what its progress bar is called; no settings and no lines of progress are shown.
+        origins: for one run of several, the backbone and the teacher that all of them begin with; if not given, those
+            that the settings name.
 
     Raises:
-        SettingsError: settings that contradict the data (a batch larger than the training set, say).
+        SettingsError: settings that contradict the data (a batch larger than the training set, say), or that name a
+            teacher or weights which have learnt from the test images.
         RunError: the directory exists.
         TrainingError: the loss became infinite or not a number.
         TrainingInterrupted: Ctrl-C or SIGTERM; what was done is saved and `resume` goes on with it.
@@ -93,16 +97,18 @@ def train(
     run_dir = Path(run_dir)
     check_free(run_dir)
     split = split_dataset(dataset, **settings.split)
-    pretrained = load_pretrained(settings, dataset, console)  # what cannot be is refused before there is a directory
-    settings, reason = settle(settings, dataset, split.train, pretrained)
-    load_teacher(settings, dataset)
-    model = build(settings, dataset, pretrained)
-    run = RunDirectory.create(run_dir, settings, DataRecord.of(dataset, split))
+    keys = image_keys(dataset)
+    # What cannot be is refused before there is a directory.
+    origins = origins or load_origins(settings, dataset, keys, [split], console)
+    settings, reason = settle(settings, dataset, split.train, origins.pretrained)
+    model = build(settings, dataset, origins.pretrained)
+    learnt = LearntImages.of(dataset, keys, split) | origins.learnt
+    run = RunDirectory.create(run_dir, settings, DataRecord.of(dataset, split), {FILE: learnt.to_bytes()})
     if title is None:
         say_settings(console, settings, dataset, reason)
     with run.locked():
-        keep(run, pretrained)
-        return _train(run, model, pretrained, dataset, split, console, started, title)
+        origins.keep(run)
+        return _train(run, model, origins, dataset, split, console, started, title)
 
 
 def say_settings(console: Console | None, settings: Settings, dataset: Dataset, reason: str) -> None:
@@ -153,15 +159,16 @@ def resume(
             return Run(run.path, run.results)
         if settings != run.settings:
             run.extend(settings)
-        pretrained = run_pretrained(run, dataset, console)
-        keep(run, pretrained)
-        return _train(run, build(settings, dataset, pretrained), pretrained, dataset, split, console, started, title)
+        origins = kept_origins(run, dataset, console)
+        origins.keep(run)
+        model = build(settings, dataset, origins.pretrained)
+        return _train(run, model, origins, dataset, split, console, started, title)
 
 
 def _train(
     run: RunDirectory,
     model: keras.Model,
-    pretrained: Pretrained | None,
+    origins: Origins,
     dataset: Dataset,
     split: Split,
     console: Console | None,
@@ -172,9 +179,9 @@ def _train(
     settings = run.settings
     checkpoints = Checkpoints(run.path / "checkpoints", settings.keep_checkpoints)
     if not checkpoints.steps():  # later they hold what was measured; the average begins with it
-        begin(model, settings, dataset, split.train, pretrained, console)
+        begin(model, settings, dataset, split.train, origins.pretrained, console)
     with Interrupts() as interrupts:
-        plan, engine = build_engine(model, settings, dataset, split.train, run_teacher(run, dataset))
+        plan, engine = build_engine(model, settings, dataset, split.train, origins.teaching(settings.precision))
         state, notes = checkpoints.restore_newest(engine.variables)
         for note in notes:
             say(console, note)
@@ -187,7 +194,7 @@ def _train(
                 checkpoints.restore_best(state, engine.variables)
             with engine.final_weights():
                 weights = model_weights(model)
-            architecture, weights = fold(architecture_of(settings, dataset, pretrained), weights)
+            architecture, weights = fold(architecture_of(settings, dataset, origins.pretrained), weights)
             classifier = Classifier(architecture, dataset.class_names, weights, settings.tta, settings.fit)
             results = finish_run(run, classifier, dataset, split, state, started)
             monitor.record_results(state.step, results)
