@@ -13,6 +13,7 @@ from eyebright import Classifier, Dataset, cross_validate, preset_settings, resu
 from eyebright.data.folds import fold_datasets
 from eyebright.errors import RunError, SettingsError, StorageError
 from eyebright.metrics.intervals import wilson_interval
+from eyebright.training.learnt_images import FILE, LearntImages
 from eyebright.training.trainer import resume
 
 FOLDS = 3
@@ -182,3 +183,28 @@ def test_a_backbone_that_has_seen_the_data_is_refused(shades, settings, tmp_path
         cross_validate(transferred, shades, tmp_path / "cv", folds=FOLDS)
     other = Dataset(255 - shades.images, shades.labels, shades.class_names, "others", shades.splits)
     assert cross_validate(transferred, other, tmp_path / "cv", folds=2).results["n"] == 90
+
+
+@pytest.mark.parametrize("kind", ["teacher", "weights"])
+@pytest.mark.parametrize("then", ["gone", "another"])
+def test_folds_that_begin_later_begin_with_the_same_network_whatever_became_of_it(
+    then, kind, shades, settings, tmp_path
+):
+    data = Dataset(255 - shades.images, shades.labels, shades.class_names, "others", shades.splits)
+    origin = train(settings, data, tmp_path / "origin").path
+    if kind == "teacher":
+        beginning = settings.model_copy(update={"teacher": str(origin)})
+    else:
+        beginning = preset_settings(
+            "fast", model="transfer", weights=str(origin), batch_size=10, max_steps=4, epochs=None
+        )
+    expected = cross_validate(beginning, shades, tmp_path / "cv", folds=2)
+    shutil.rmtree(expected.path / "fold-2")
+    (expected.path / "results.json").unlink()
+    shutil.rmtree(origin)
+    if then == "another":
+        train(settings.model_copy(update={"seed": 1}), data, origin)
+    again = resume_cross_validation(expected.path, shades)
+    assert shas(again) == shas(expected)
+    one, other = (LearntImages.read(expected.path / f"fold-{number}" / FILE) for number in (1, 2))
+    assert np.intersect1d(one.training, other.training).size >= len(data) // 2  # those of the network

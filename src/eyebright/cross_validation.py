@@ -28,8 +28,8 @@ from eyebright.suggestions import command
 from eyebright.training import trainer
 from eyebright.training.extension import extended_settings
 from eyebright.training.interrupts import Interrupts
-from eyebright.training.learnt_images import image_keys
-from eyebright.training.origins import load_origins
+from eyebright.training.learnt_images import FILE, image_keys
+from eyebright.training.origins import Origins, kept_origins, load_origins
 from eyebright.training.preparation import settle
 from eyebright.training.progress import say
 
@@ -99,11 +99,12 @@ def cross_validate(
     record = DataRecord.of(dataset, splits[0], folds).model_copy(
         update={"training_images": len(training_pool(dataset)), "validation_images": 0, "test_images": 0}
     )
-    run = RunDirectory.create(run_dir, settings, record)
+    run = RunDirectory.create(run_dir, settings, record, {FILE: origins.learnt.to_bytes()})
     if title is None:
         trainer.say_settings(console, settings, dataset, reason)
     with run.locked():
-        return _train_folds(run, dataset, parts, console, title)
+        origins.keep(run)
+        return _train_folds(run, dataset, parts, origins, console, title)
 
 
 def resume_cross_validation(
@@ -134,7 +135,9 @@ def resume_cross_validation(
         run.check_same_data(dataset)
         _check_flags(run, flags or {})
         parts = fold_datasets(dataset, run.data.folds, run.settings.split_seed)
-        return _train_folds(run, dataset, parts, console, title)
+        origins = kept_origins(run, dataset, console)  # the copies: the originals may be others by now
+        origins.keep(run)
+        return _train_folds(run, dataset, parts, origins, console, title)
 
 
 def _check_flags(run: RunDirectory, flags: Mapping[str, Any]) -> None:
@@ -150,7 +153,12 @@ def _check_flags(run: RunDirectory, flags: Mapping[str, Any]) -> None:
 
 
 def _train_folds(
-    run: RunDirectory, dataset: Dataset, parts: list[Dataset], console: Console | None, title: str | None
+    run: RunDirectory,
+    dataset: Dataset,
+    parts: list[Dataset],
+    origins: Origins,
+    console: Console | None,
+    title: str | None,
 ) -> CrossValidation:
     """Train every fold that is not finished, and put the folds' figures together. Hold the lock."""
     runs: list[trainer.Run] = []
@@ -158,7 +166,7 @@ def _train_folds(
         for number, part in enumerate(parts, start=1):
             name = f"{title or 'Fold'} {number} of {len(parts)}"
             try:
-                runs.append(_train_fold(run, part, number, console, name))
+                runs.append(_train_fold(run, part, number, origins, console, name))
             except TrainingInterrupted as error:
                 raise _interrupted(run, f"{name}: {str(error).partition(';')[0]}", error.exit_code - 128) from error
             results = runs[-1].results
@@ -173,12 +181,14 @@ def _train_folds(
     return _finish(run, dataset, parts, runs)
 
 
-def _train_fold(run: RunDirectory, part: Dataset, number: int, console: Console | None, name: str) -> trainer.Run:
+def _train_fold(
+    run: RunDirectory, part: Dataset, number: int, origins: Origins, console: Console | None, name: str
+) -> trainer.Run:
     path = fold_path(run.path, number)
     keras.utils.clear_session()  # of the fold before: its graphs and pixels would stay in memory
     if os.path.lexists(path):
         return trainer.resume(path, part, console=console, title=name)
-    return trainer.train(run.settings, part, path, console=console, title=name)
+    return trainer.train(run.settings, part, path, console=console, title=name, origins=origins)
 
 
 def _interrupted(run: RunDirectory, what: str, signal: int) -> TrainingInterrupted:
