@@ -137,6 +137,19 @@ def test_damaged_answers_of_a_fold_are_named(copy, shades):
     assert resume_cross_validation(copy, shades).results["n"] == 90
 
 
+def test_the_figures_are_those_of_the_folds_as_they_are_not_as_they_were(finished, copy, shades):
+    """A fold is removed and trained anew, as is advised where it is damaged; here to another length than before."""
+    text = (copy / "settings.toml").read_text()
+    assert "max_steps = 12" in text
+    (copy / "settings.toml").write_text(text.replace("max_steps = 12", "max_steps = 4"))
+    shutil.rmtree(copy / "fold-2")
+    result = resume_cross_validation(copy, shades)
+    assert [fold["steps"] for fold in result.results["folds"]] == [12, 4, 12]
+    assert result.results["accuracy"] == (result.probabilities.argmax(axis=1) == shades.labels[:90]).mean()
+    assert shas(result)[1] != shas(finished)[1]
+    assert result.results == json.loads((copy / "results.json").read_text())
+
+
 def test_a_cross_validation_is_no_run_and_a_run_no_cross_validation(copy, shades):
     with pytest.raises(RunError, match=r"this is a cross-validation of 3 runs. Give one of them, for example .*fold-1"):
         resume(copy, shades)

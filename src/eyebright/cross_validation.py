@@ -135,6 +135,8 @@ def resume_cross_validation(
         run.check_same_data(dataset)
         _check_flags(run, flags or {})
         parts = fold_datasets(dataset, run.data.folds, run.settings.split_seed)
+        if not all((fold_path(run.path, part.fold.number) / "results.json").is_file() for part in parts if part.fold):
+            (run.path / "results.json").unlink(missing_ok=True)  # a fold was removed: they are no longer its results
         origins = kept_origins(run, dataset, console)  # the copies: the originals may be others by now
         origins.keep(run)
         return _train_folds(run, dataset, parts, origins, console, title)
@@ -208,7 +210,7 @@ def _finish(run: RunDirectory, dataset: Dataset, parts: list[Dataset], runs: lis
     probabilities = _softmax(logits)
     arrays = {"images": images, "labels": dataset.labels[images], "folds": folds, "probabilities": probabilities}
     write_file(run.path / _OUT_OF_FOLD, arrays_to_npz(arrays))
-    results = run.results or _results(run, dataset.labels[images], logits, runs)
+    results = _results(run, dataset.labels[images], logits, runs)
     run.write_results(results)
     return CrossValidation(run.path, results, images, folds, probabilities)
 
