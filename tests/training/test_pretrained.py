@@ -1,15 +1,20 @@
 """Transfer learning from our own runs and from files: what a run begins with, keeps, and refuses."""
 
+import io
+import os
 import shutil
+import signal
+import time
 from dataclasses import replace
 
 import numpy as np
 import pytest
+from rich.console import Console
 
 from eyebright.backend import keras
 from eyebright.classifier import Classifier
 from eyebright.data.dataset import Dataset
-from eyebright.errors import ClassifierError, DownloadError, SettingsError
+from eyebright.errors import ClassifierError, DownloadError, SettingsError, TrainingInterrupted
 from eyebright.models.transfer import features_of, standardised
 from eyebright.presets import preset_settings
 from eyebright.run_directory import RunDirectory
@@ -120,6 +125,40 @@ def test_a_run_goes_on_to_the_same_bits_after_its_backbones_run_was_deleted(
     directory = go_back(expected, tmp_path / "run", step)
     shutil.rmtree(own)
     assert resume(directory, two_classes).results["weights_sha256"] == expected.results["weights_sha256"]
+
+
+class WhereTheLastLayerIsTrained(io.StringIO):
+    """A console's file that does something in the middle of the first stage."""
+
+    def __init__(self, act):
+        super().__init__()
+        self.act = act
+
+    def write(self, text):
+        if text.startswith("Last layer trained"):
+            self.act()
+        return super().write(text)
+
+
+def test_a_signal_in_the_first_stage_is_obeyed_when_its_work_is_saved(
+    pretrained_run, two_classes, make_settings, tmp_path
+):
+    settings = transfer(make_settings, pretrained_run("fc-mean").path)
+    console = Console(file=WhereTheLastLayerIsTrained(lambda: os.kill(os.getpid(), signal.SIGINT)))
+    with pytest.raises(TrainingInterrupted, match="everything is saved"):
+        train(settings, two_classes, tmp_path / "run", console=console)
+    assert list((tmp_path / "run" / "checkpoints").glob("step-*"))
+    expected = train(settings, two_classes, tmp_path / "expected").results["weights_sha256"]
+    assert resume(tmp_path / "run", two_classes).results["weights_sha256"] == expected
+
+
+def test_the_first_stage_is_a_part_of_the_training_and_of_its_time(
+    pretrained_run, two_classes, make_settings, tmp_path
+):
+    settings = transfer(make_settings, pretrained_run("fc-mean").path)
+    console = Console(file=WhereTheLastLayerIsTrained(lambda: time.sleep(3)))
+    results = train(settings, two_classes, tmp_path / "run", console=console).results
+    assert 3 < results["train_seconds"] < results["total_seconds"]
 
 
 def test_a_damaged_copy_of_the_backbone_is_an_error_that_names_it(

@@ -38,7 +38,8 @@ class TrainingState:
 
     Attributes:
         step: number of steps done.
-        train_seconds: seconds trained so far, over all processes that worked on it.
+        train_seconds: seconds trained so far, over all processes that worked on it; what comes before the first step (a
+            transfer model's last layer, what is measured of the images) is a part of it.
         best_step: the step whose weights were best on validation, or None before the first validation.
         best_accuracy: validation accuracy at that step.
         last_accuracy: validation accuracy when it was last measured, or None.

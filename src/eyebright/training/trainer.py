@@ -178,9 +178,11 @@ def _train(
     """Train from wherever the run's checkpoints are to its end, evaluate, and save the classifier. Hold the lock."""
     settings = run.settings
     checkpoints = Checkpoints(run.path / "checkpoints", settings.keep_checkpoints)
-    if not checkpoints.steps():  # later they hold what was measured; the average begins with it
-        begin(model, settings, dataset, split.train, origins.pretrained, console)
     with Interrupts() as interrupts:
+        began = time.perf_counter()
+        if not checkpoints.steps():  # later they hold what was measured; the average begins with it
+            begin(model, settings, dataset, split.train, origins.pretrained, console)
+        beginning = time.perf_counter() - began
         plan, engine = build_engine(model, settings, dataset, split.train, origins.teaching(settings.precision))
         state, notes = checkpoints.restore_newest(engine.variables)
         for note in notes:
@@ -188,6 +190,7 @@ def _train(
         if state.step:
             say(console, f"Going on from step {state.step}")
         started -= state.train_seconds  # the total is of all processes that worked on the run, as training's is
+        state.train_seconds += beginning
         with Monitor(run.path, settings, plan.total_steps, state.step, console, title) as monitor:
             _train_steps(run, split, plan, engine, checkpoints, state, monitor, interrupts)
             if settings.restore_best and state.best_step is not None:
