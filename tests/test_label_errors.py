@@ -106,3 +106,23 @@ def test_the_least_likely_label_comes_first():
     probabilities[7] = [0.9, 0.01, 0.09, 0, 0]  # labelled 1
     probabilities[11] = [0.05, 0.9, 0.05, 0, 0]  # labelled 2
     assert rank_label_errors(labels, probabilities)[:2].tolist() == [7, 11]
+
+
+@pytest.fixture(scope="module")
+def with_copies(digits):
+    """Sixty digits and a copy of each, the copies wrongly labelled."""
+    images = np.concatenate([digits.images[:60], digits.images[:60]])
+    labels = np.concatenate([digits.labels[:60], digits.labels[:60] + 1]) % 3
+    return Dataset(images, labels.astype(np.int32), ("a", "b", "c"), "copies")
+
+
+def test_no_image_is_judged_by_what_learned_from_a_copy_of_it(with_copies, tmp_path):
+    find_label_errors(with_copies, run_dir=tmp_path / "runs")
+    folds = np.load(tmp_path / "runs" / "out_of_fold.npz")["folds"]
+    np.testing.assert_array_equal(folds[:60], folds[60:])
+
+
+def test_a_class_of_copies_of_too_few_images_is_left_out(digits):
+    images = np.concatenate([digits.images[:40], digits.images[:1].repeat(9, axis=0)])
+    labels = np.concatenate([np.arange(40) % 2, np.full(9, 2)]).astype(np.int32)
+    assert all(error.image < 40 for error in find_label_errors(Dataset(images, labels, ("a", "b", "c"), "copies")))

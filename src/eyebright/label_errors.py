@@ -20,7 +20,9 @@ from rich.console import Console
 
 from eyebright.cross_validation import cross_validate, resume_cross_validation
 from eyebright.data.audit import Finding
+from eyebright.data.audit.twins import pixel_digests
 from eyebright.data.dataset import Dataset
+from eyebright.data.grouping import joined_groups
 from eyebright.errors import DataError, MissingExtraError, RunError, TrainingInterrupted
 from eyebright.presets import resolve_settings
 from eyebright.settings import Settings
@@ -53,7 +55,9 @@ def find_label_errors(
 ) -> list[LabelError]:
     """Cross-validate our own `fast` model, and find the labels that its predictions contradict.
 
-    Images of a split "test" are not looked at, and neither are those of classes with fewer images than there are folds.
+    Images of a split "test" are not looked at, and neither are those of classes with fewer images than there are folds,
+    where all of a group count as one. No image is judged by a classifier that learned from one of its group or from a
+    copy of it.
 
     Args:
         dataset: whose labels are checked.
@@ -70,6 +74,8 @@ def find_label_errors(
         RunError: the directory is of other data, or of other folds.
         TrainingInterrupted: Ctrl-C or SIGTERM; with a directory, what was done is kept.
     """
+    if dataset.groups is None:  # data that came as arrays
+        dataset = replace(dataset, groups=joined_groups([""] * len(dataset), pixel_digests(dataset.images)))
     checked = _checked(dataset, folds)
     settings = label_error_settings(dataset, len(checked) - math.ceil(len(checked) / folds))
     with ExitStack() as stack:
@@ -168,7 +174,10 @@ def _label_error(dataset: Dataset, image: int, probabilities: NDArray[np.floatin
 def _checked(dataset: Dataset, folds: int) -> NDArray[np.int64]:
     """Int64 [n], ascending: the images whose labels are checked."""
     images = np.setdiff1d(np.arange(len(dataset)), dataset.splits.get("test", np.empty(0, np.int64)))
-    enough = dataset.class_counts(images) >= folds
+    groups = np.full(len(dataset), -1) if dataset.groups is None else dataset.groups
+    units = np.where(groups < 0, len(dataset) + np.arange(len(dataset)), groups)  # what is in no group is one itself
+    distinct = np.unique(np.stack([dataset.labels, units])[:, images], axis=1)  # [2, n]: labels, and units of them
+    enough = np.bincount(distinct[0], minlength=len(dataset.class_names)) >= folds
     if enough.sum() < 2:
         raise DataError(
             f"{dataset.name}: labels cannot be checked: fewer than two classes have {folds} images or more. Add images."

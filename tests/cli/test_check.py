@@ -147,6 +147,9 @@ BAD = {
     "no list": (("digits", "--exclude", "none.txt"), "none.txt: the list of exclusions cannot be read"),
     "an option of pictures": (("digits", "--fit", "pad"), "--fit: is for picture files"),
     "an option that is none": (("digits", "--fit", "twist"), "--fit twist: "),
+    "groups of nothing": (("few", "--group-regex", "z"), "--group-regex 'z' matches nothing in a/0.png"),
+    "no column": (("few.csv", "--group-column", "who"), "who"),
+    "a colour that is none": (("digits", "--colour", "blue"), "--colour blue: "),
     "no number": (("digits", "--max-pixels", "0"), "--max-pixels 0: "),
     "no data": ((), "Missing argument"),
 }
@@ -156,6 +159,9 @@ BAD = {
 def test_what_cannot_be_checked_exits_with_2_and_says_why(name, command, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "words.txt").write_text("words")
+    for few in ("few/a/0.png", "few/b/1.png"):
+        picture(tmp_path / few, SOFT[0])
+    (tmp_path / "few.csv").write_text("path,label\nfew/a/0.png,a\nfew/b/1.png,b\n")
     arguments, words = BAD[name]
     code, out, err = command("check", *arguments)
     assert (code, out) == (2, "")

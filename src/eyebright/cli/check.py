@@ -53,10 +53,13 @@ def check(
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     image_size: Annotated[str | None, _option("image_size")] = None,
     fit: Annotated[str | None, _option("fit")] = None,
+    colour: Annotated[str | None, _option("colour")] = None,
     max_pixels: Annotated[int | None, _option("max_pixels")] = None,
     image_column: Annotated[str | None, _option("image_column")] = None,
     label_column: Annotated[str | None, _option("label_column")] = None,
     split_column: Annotated[str | None, _option("split_column")] = None,
+    group_column: Annotated[str | None, _option("group_column")] = None,
+    group_regex: Annotated[str | None, _option("group_regex")] = None,
     allow_outside: Annotated[
         bool, typer.Option("--allow-outside", help="Let a table name pictures outside of it.")
     ] = False,
@@ -72,10 +75,13 @@ def check(
         "exclude": exclude,
         "image_size": image_size,
         "fit": fit,
+        "colour": colour,
         "max_pixels": max_pixels,
         "image_column": image_column,
         "label_column": label_column,
         "split_column": split_column,
+        "group_column": group_column,
+        "group_regex": group_regex,
         "allow_outside": allow_outside or None,
     }
     options = _picture_options({name: value for name, value in given.items() if value is not None})

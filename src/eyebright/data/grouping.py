@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -58,6 +60,35 @@ class Units:
         """How many units have images of a class, by class; classes without images are left out."""
         labels = [label for counts in self.counts for label, _ in counts]
         return dict(zip(*(array.tolist() for array in np.unique(labels, return_counts=True)), strict=True))
+
+
+def joined_groups(names: Sequence[str], digests: Sequence[bytes]) -> NDArray[np.int32]:
+    """Which pictures belong together, int32 [N]: equal for those of one group or with the same pixels, -1 for the rest.
+
+    Numbered from 0 as they first appear, so that they depend on nothing but what belongs together.
+
+    Args:
+        names: of the group of each picture; "" if it is of none.
+        digests: of the pixels of each, equal for equal ones.
+    """
+    parents = list(range(len(names)))
+
+    def find(place: int) -> int:
+        while parents[place] != place:
+            parents[place] = place = parents[parents[place]]
+        return place
+
+    first: dict[Any, int] = {}
+    for place, (name, digest) in enumerate(zip(names, digests, strict=True)):
+        for key in (("group", name), ("pixels", digest)) if name else (("pixels", digest),):
+            other = first.setdefault(key, place)
+            low, high = sorted((find(place), find(other)))
+            parents[high] = low
+    roots = np.array([find(place) for place in range(len(names))])
+    of_several = np.bincount(roots, minlength=len(names))[roots] > 1
+    groups = np.full(len(names), -1, np.int32)
+    groups[of_several] = np.unique(roots[of_several], return_inverse=True)[1]  # a root is the first of its group
+    return groups
 
 
 def has_groups(dataset: Dataset, images: NDArray[np.int64]) -> bool:

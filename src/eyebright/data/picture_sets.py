@@ -7,7 +7,6 @@ import sys
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +15,7 @@ from eyebright.data import cache
 from eyebright.data.cache_keys import listing_key, packed_key
 from eyebright.data.containers import open_listing, packed_files
 from eyebright.data.dataset import SPLIT_NAMES, Dataset
+from eyebright.data.grouping import joined_groups
 from eyebright.data.listing import Listing
 from eyebright.data.parallel import in_threads
 from eyebright.data.picture_names import shown_path
@@ -127,7 +127,7 @@ def _write(entry: Path, listing: Listing, notes: tuple[str, ...], pixels: NDArra
         {
             "labels": np.array([labels[picture.class_name] for picture in ordered], np.int32),
             "splits": np.array([_code(picture.split) for picture in ordered], np.int8),
-            "groups": _groups([picture.group for picture in ordered], [hashes[place] for place in order]),
+            "groups": joined_groups([picture.group for picture in ordered], [hashes[place] for place in order]),
             "paths": np.frombuffer("\n".join(picture.path for picture in ordered).encode(), np.uint8),
         },
         pixels,
@@ -147,31 +147,6 @@ def _hashes(images: NDArray[np.uint8]) -> list[bytes]:
 
 def _code(split: str) -> int:
     return SPLIT_NAMES.index(split) if split else _NO_SPLIT
-
-
-def _groups(names: list[str], hashes: list[bytes]) -> NDArray[np.int32]:
-    """int32 [N], equal for pictures that belong together: of the same group, or with the same pixels; -1 for the rest.
-
-    Numbered from 0 as they first appear, so that they depend on nothing but what belongs together.
-    """
-    parents = list(range(len(names)))
-
-    def find(place: int) -> int:
-        while parents[place] != place:
-            parents[place] = place = parents[parents[place]]
-        return place
-
-    first: dict[Any, int] = {}
-    for place, (name, digest) in enumerate(zip(names, hashes, strict=True)):
-        for key in (("group", name), ("pixels", digest)) if name else (("pixels", digest),):
-            other = first.setdefault(key, place)
-            low, high = sorted((find(place), find(other)))
-            parents[high] = low
-    roots = np.array([find(place) for place in range(len(names))])
-    of_several = np.bincount(roots, minlength=len(names))[roots] > 1
-    groups = np.full(len(names), -1, np.int32)
-    groups[of_several] = np.unique(roots[of_several], return_inverse=True)[1]  # a root is the first of its group
-    return groups
 
 
 def _cached(key: str) -> Dataset | None:

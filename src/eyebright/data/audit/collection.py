@@ -12,10 +12,12 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from eyebright.data.audit.twins import pixel_digests
 from eyebright.data.catalog import CATALOG
 from eyebright.data.containers import open_listing
 from eyebright.data.dataset import SPLIT_NAMES, Dataset
 from eyebright.data.decode import is_grey
+from eyebright.data.grouping import joined_groups
 from eyebright.data.listing import ListedPicture, Listing
 from eyebright.data.loading import load_dataset
 from eyebright.data.pictures import PictureFile, decode_into, likely_size
@@ -127,4 +129,5 @@ def _dataset(listing: Listing, pictures: list[ListedPicture], images: NDArray[np
         listing.name,
         {name: places for name, places in splits.items() if len(places)},
         paths=tuple(picture.path for picture in pictures),
+        groups=joined_groups([picture.group for picture in pictures], pixel_digests(images)),
     )
