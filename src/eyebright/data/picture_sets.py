@@ -19,7 +19,7 @@ from eyebright.data.grouping import joined_groups
 from eyebright.data.listing import Listing
 from eyebright.data.parallel import in_threads
 from eyebright.data.picture_names import shown_path
-from eyebright.data.pictures import decode_into, likely_size, refuse_unreadable
+from eyebright.data.pictures import decode_into, is_other_size, likely_size, refuse_unreadable
 from eyebright.data.progress import shown
 from eyebright.data.workspace import cache_directory, locked
 from eyebright.errors import DataError
@@ -73,8 +73,8 @@ def _built(key: str, listing: Listing, notes: tuple[str, ...], options: PictureO
     with cache.new_entry(key) as entry:
         decoded = entry / "decoded"
         grey, sizes = _decode(decoded, listing, (*size, channels), options, progress=progress)
-        if options.image_size is None and sizes != {size} and size != (DEFAULT_SIDE, DEFAULT_SIDE):
-            size = DEFAULT_SIDE, DEFAULT_SIDE  # what some of them said does not hold for all
+        if is_other_size(size, sizes, options):
+            size = DEFAULT_SIDE, DEFAULT_SIDE
             grey, sizes = _decode(decoded, listing, (*size, channels), options, progress=progress)
         pixels = np.memmap(decoded, np.uint8, "r", shape=(len(pictures), *size, channels))
         _write(entry, listing, notes, pixels, 1 if options.colour == "auto" and grey else channels)

@@ -60,13 +60,24 @@ def likely_size(pictures: Sequence[ListedPicture], options: PictureOptions) -> t
     """(height, width) that pictures are brought to, as `PictureOptions.image_size` describes it.
 
     Without an option it is what some of the pictures say. Whether the others have that size is known once they are
-    decoded; if not, it is `DEFAULT_SIDE` on both sides.
+    decoded; if not (`is_other_size`), it is `DEFAULT_SIDE` on both sides.
     """
     if options.image_size is not None:
         return options.image_size
     sizes = {picture_size(Path(picture.file)) for picture in pictures[:: max(1, len(pictures) // _LOOKED_AT)]} - {None}
     size = sizes.pop() if len(sizes) == 1 else None
     return size if size and max(size) <= DEFAULT_SIDE else (DEFAULT_SIDE, DEFAULT_SIDE)
+
+
+def is_other_size(size: tuple[int, int], sizes: set[tuple[int, int]], options: PictureOptions) -> bool:
+    """Whether pictures must be decoded again, at `DEFAULT_SIDE`, as what some of them said does not hold for all.
+
+    Args:
+        size: (height, width) that they were brought to, by `likely_size`.
+        sizes: that they had in their files.
+        options: `image_size` is read.
+    """
+    return options.image_size is None and sizes != {size} and size != (DEFAULT_SIDE, DEFAULT_SIDE)
 
 
 def decode_into(

@@ -46,3 +46,16 @@ def test_copies_and_groups_are_those_that_training_keeps_together(pattern, folde
     assert {"a/00.png", "a/13.png"} in found
     assert {"b/02.png", "b/03.png"} | ({"a/02.png"} if pattern else set()) in found
     assert sorted(map(sorted, found)) == sorted(map(sorted, together(load_dataset(folder, options=options))))
+
+
+def test_a_picture_of_another_size_changes_the_size_of_all_as_in_training(tmp_path):
+    noise = np.random.default_rng(1).integers(0, 256, (130, 8, 8, 3), np.uint8)
+    for number, pixels in enumerate(noise):  # of which the size of every second one is looked at first
+        save(tmp_path / "pictures" / "ab"[number % 2] / f"{number:03}.png", pixels)
+    save(tmp_path / "pictures" / "a" / "129.png", np.zeros((9, 9, 3), np.uint8))
+    trained = load_dataset(tmp_path / "pictures")
+    with collect(str(tmp_path / "pictures"), PictureOptions()) as collection:
+        assert collection.dataset.image_shape == trained.image_shape == (64, 64, 3)
+        places, mine = by_path(trained), by_path(collection.dataset)
+        for path in ("a/000.png", "b/129.png", "a/129.png"):
+            np.testing.assert_array_equal(collection.dataset.images[mine[path]], trained.images[places[path]])

@@ -20,11 +20,11 @@ from eyebright.data.decode import is_grey
 from eyebright.data.grouping import joined_groups
 from eyebright.data.listing import ListedPicture, Listing
 from eyebright.data.loading import load_dataset
-from eyebright.data.pictures import PictureFile, decode_into, likely_size
+from eyebright.data.pictures import PictureFile, decode_into, is_other_size, likely_size
 from eyebright.data.progress import shown
 from eyebright.data.readers import is_picture_set, read_arrays
 from eyebright.data.workspace import working_directory, writing_to
-from eyebright.picture_options import PictureOptions
+from eyebright.picture_options import DEFAULT_SIDE, PictureOptions
 
 
 class Failure(NamedTuple):
@@ -93,22 +93,33 @@ def _decoded(
     listing: Listing, empty_classes: tuple[str, ...], target: Path, options: PictureOptions, *, progress: bool
 ) -> Collection:
     pictures = listing.pictures
-    image_shape = (*likely_size(pictures, options), 1 if options.colour == "grey" else 3)
-    files, errors = dict[int, PictureFile](), dict[int, str]()
-    with writing_to(target.parent), closing(decode_into(target, pictures, image_shape, options)) as parts:
-        for part in shown(parts, "Reading pictures", len(pictures), lambda part: len(part.grey), progress=progress):
-            files |= part.files
-            errors |= part.errors
+    size, channels = likely_size(pictures, options), 1 if options.colour == "grey" else 3
+    files, errors = _decode(listing, target, (*size, channels), options, progress=progress)
+    if is_other_size(size, {file.size for file in files.values()}, options):
+        size = DEFAULT_SIDE, DEFAULT_SIDE
+        files, errors = _decode(listing, target, (*size, channels), options, progress=progress)
     failures = tuple(Failure(pictures[place].path, reason) for place, reason in sorted(errors.items()))
     readable = sorted(files)
     dataset = None
     if readable:
-        images = _moved_together(np.memmap(target, np.uint8, "r+", shape=(len(pictures), *image_shape)), readable)
+        images = _moved_together(np.memmap(target, np.uint8, "r+", shape=(len(pictures), *size, channels)), readable)
         if options.colour == "auto" and all(is_grey(file.mode) for file in files.values()):
             images = images[..., :1]
         dataset = _dataset(listing, [pictures[place] for place in readable], images)
     in_order = tuple(files[place] for place in readable)
     return Collection(listing.name, dataset, in_order, failures, empty_classes, listing.notes)
+
+
+def _decode(
+    listing: Listing, target: Path, image_shape: tuple[int, int, int], options: PictureOptions, *, progress: bool
+) -> tuple[dict[int, PictureFile], dict[int, str]]:
+    """Decode pictures into a file: what those are like that can be read, what is wrong with the others, by place."""
+    files, errors, total = dict[int, PictureFile](), dict[int, str](), len(listing.pictures)
+    with writing_to(target.parent), closing(decode_into(target, listing.pictures, image_shape, options)) as parts:
+        for part in shown(parts, "Reading pictures", total, lambda part: len(part.grey), progress=progress):
+            files |= part.files
+            errors |= part.errors
+    return files, errors
 
 
 def _moved_together(pixels: NDArray[np.uint8], readable: list[int]) -> NDArray[np.uint8]:
