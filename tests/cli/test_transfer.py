@@ -21,10 +21,10 @@ def source(command, tmp_path, monkeypatch):
 
 @pytest.fixture
 def few(digits, tmp_path):
-    """Ten images each of two classes."""
+    """Ten images each of two classes, dark on bright: a network that knows the digits has not seen them."""
     chosen = np.concatenate([np.flatnonzero(digits.labels == label)[:10] for label in (3, 8)])
     labels = (digits.labels[chosen] == 8).astype(np.int32)
-    np.savez(tmp_path / "few.npz", images=digits.images[chosen], labels=labels)
+    np.savez(tmp_path / "few.npz", images=255 - digits.images[chosen], labels=labels)
     return "few.npz"
 
 

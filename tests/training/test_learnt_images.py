@@ -37,7 +37,9 @@ def beginning(name, path, make_settings, **given):
 @pytest.mark.parametrize("part", ["", "model"])
 def test_a_network_that_has_learnt_from_the_test_images_is_refused(part, name, source, whole, make_settings, tmp_path):
     settings = beginning(name, source / part, make_settings, split_seed=0)
-    with pytest.raises(SettingsError, match=rf"--{name} .*: it was trained on these data, on \d+ of the 30 images"):
+    with pytest.raises(
+        SettingsError, match=rf"--{name} .*: it was trained on these data, on \d+ of the 30 test images"
+    ):
         train(settings, whole, tmp_path / "run")
     with pytest.raises(SettingsError, match=rf"--{name} .*: it was trained on these data"):
         find_learning_rate(settings, whole)

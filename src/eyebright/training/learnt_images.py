@@ -129,8 +129,8 @@ def refuse_leaks(
     spoilt = sum(_seen(keys[s.test], seen, keys[np.concatenate([s.train, s.validation])]) for s in splits)
     if spoilt > _TOLERATED * tested:
         raise SettingsError(
-            f"{what}: it was trained on these data, on {spoilt:,} of the {tested:,} images that are to be tested among "
-            "them; the accuracy would be too good. Leave it out, give one that has not seen them, or divide the data "
+            f"{what}: it was trained on these data, on {spoilt:,} of the {tested:,} test images among them; "
+            "the accuracy would be too good. Leave it out, give one that has not seen them, or divide the data "
             "as its run did."
         )
     if spoilt:
