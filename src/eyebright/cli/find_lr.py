@@ -70,6 +70,7 @@ def find_lr(
 
 def _check(start: float, end: float, output: Path) -> None:
     from eyebright.errors import SettingsError
+    from eyebright.paths import is_directory
 
     if not _LEAST_RATE <= start < end <= _LARGEST_RATE:
         raise SettingsError(
@@ -77,7 +78,7 @@ def _check(start: float, end: float, output: Path) -> None:
             f"larger number, from {_LEAST_RATE:g} to {_LARGEST_RATE:g}."
         )
     check_png(output, "chart")
-    if not output.parent.is_dir():  # said now, not after minutes of training
+    if not is_directory(output.parent):  # said now, not after minutes of training
         raise SettingsError(f"--output {output}: there is no directory {output.parent}.")
 
 

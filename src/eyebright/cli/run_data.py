@@ -96,10 +96,11 @@ def _load(run: RunDirectory, data: str | None, data_dir: Path | None, *, progres
     from eyebright.data.loading import data_directory, load_dataset
     from eyebright.data.readers import is_picture_set, read_arrays
     from eyebright.errors import RunError
+    from eyebright.paths import expanded
 
     options = run.settings.picture_options
     if data is not None:
-        given = Path(data).expanduser()
+        given = expanded(data)
         if data not in CATALOG and is_picture_set(given) and read_arrays(given) is None:
             height, width, channels = run.data.image_shape
             shape = {

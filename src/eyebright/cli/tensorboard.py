@@ -18,8 +18,9 @@ def tensorboard(
 ) -> None:
     """Start TensorBoard on runs; Ctrl-C ends it."""
     from eyebright.errors import MissingExtraError, RunError
+    from eyebright.paths import is_directory
 
-    if not runs.is_dir():
+    if not is_directory(runs):
         raise RunError(f"{runs}: there is no such directory. Train something first, or name where the runs are.")
     import logging
     import sys

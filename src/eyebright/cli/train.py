@@ -105,6 +105,7 @@ def _train(
     strict: bool,
 ) -> Run | CrossValidation:
     # What can be wrong with the command is found out before anything large is imported or read.
+    from eyebright.paths import whole_path
     from eyebright.presets import resolve_settings
 
     resolved = resolve_settings({"data": data, **flags}, config)
@@ -126,7 +127,7 @@ def _train(
         "weights": settings.weights not in ("imagenet", "none"),
     }
     settings = settings.model_copy(
-        update={key: _whole_path(getattr(settings, key)) for key, is_path in paths.items() if is_path}
+        update={key: whole_path(getattr(settings, key)) for key, is_path in paths.items() if is_path}
     )
 
     from eyebright.cross_validation import cross_validate
@@ -154,10 +155,6 @@ def _check(dataset: Dataset, data: str, console: Console | None, *, strict: bool
     say(console, summary_line(report, data))
     if strict:
         refuse_findings(report, data)
-
-
-def _whole_path(path: str) -> str:
-    return str(Path(path).expanduser().resolve())
 
 
 def _resume(

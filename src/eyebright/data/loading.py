@@ -12,6 +12,7 @@ from eyebright.data.catalog import CATALOG, DIGITS, CatalogEntry
 from eyebright.data.dataset import Dataset
 from eyebright.data.listing import read_exclusions
 from eyebright.errors import DataError, MissingExtraError, SettingsError, suggestion
+from eyebright.paths import expanded
 from eyebright.picture_options import PictureOptions
 
 ENVIRONMENT_VARIABLE = "EYEBRIGHT_DATA"
@@ -52,7 +53,7 @@ def load_dataset(
     options = options or PictureOptions.model_validate({})
     if isinstance(data, str) and data in CATALOG:
         return _of_arrays(_load_entry(CATALOG[data], data_directory(data_dir), progress=progress), options)
-    path = Path(data).expanduser()
+    path = expanded(data)
     if not os.path.lexists(path):
         if isinstance(data, Path):
             raise DataError(f"{path}: nothing is there. (A Path means a file; the catalogue's names are strings.)")
@@ -87,9 +88,9 @@ def data_directory(data_dir: Path | None = None) -> Path:
         data_dir: what the user asked for; None for what EYEBRIGHT_DATA says, or else the user's data directory.
     """
     if data_dir is not None:
-        return data_dir.expanduser()  # "~" is as it is where the command line took it from EYEBRIGHT_DATA
+        return expanded(data_dir)  # "~" is as it is where the command line took it from EYEBRIGHT_DATA
     if from_environment := os.environ.get(ENVIRONMENT_VARIABLE):
-        return Path(from_environment).expanduser()
+        return expanded(from_environment)
     import platformdirs
 
     return Path(platformdirs.user_data_dir("eyebright"))

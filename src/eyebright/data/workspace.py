@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from eyebright.errors import DataError, MissingExtraError
+from eyebright.paths import expanded
 
 DIRECTORY_VARIABLE = "EYEBRIGHT_CACHE"
 HALF_MADE = ".working-"  # how the names of directories begin whose content is of no use to another process
@@ -19,7 +20,7 @@ _LOCK = ".lock"
 def cache_directory() -> Path:
     """Where decoded pictures are kept: what EYEBRIGHT_CACHE says, or else the user's cache directory."""
     if from_environment := os.environ.get(DIRECTORY_VARIABLE):
-        return Path(from_environment).expanduser()
+        return expanded(from_environment)
     import platformdirs
 
     return Path(platformdirs.user_cache_dir("eyebright"))

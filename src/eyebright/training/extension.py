@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from eyebright.errors import RunError
+from eyebright.paths import whole_path
 from eyebright.run_directory import RunDirectory
 from eyebright.settings import Settings, as_tuple
 from eyebright.sources import FLAGS, Layer, as_text, flag, validated
@@ -49,7 +49,7 @@ def _repeats(settings: Settings, key: str, value: Any) -> bool:
     if key == "precision" and value == "auto":
         return True
     if key in ("teacher", "weights"):
-        return own is not None and Path(value).expanduser().resolve() == Path(own).expanduser().resolve()
+        return own is not None and whole_path(value) == whole_path(own)
     if key == "preset":
         return value in (own, f"{own}-{settings.model}")
     return bool(own == (as_tuple(value) if isinstance(own, tuple) else value))

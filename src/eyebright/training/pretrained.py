@@ -26,6 +26,7 @@ from eyebright.models import Architecture
 from eyebright.models.architecture import DEFAULT_BACKBONE
 from eyebright.models.backbones import application_of_file, application_of_imagenet
 from eyebright.models.transfer import is_head, standardised
+from eyebright.paths import expanded, is_directory, is_file
 from eyebright.run_directory import RunDirectory
 from eyebright.settings import Backbone, Settings
 
@@ -113,10 +114,10 @@ def load_pretrained(settings: Settings, dataset: Dataset, console: Console | Non
     named = DEFAULT_BACKBONE if settings.backbone == "auto" else settings.backbone
     if settings.weights == "imagenet":
         return _of_imagenet(named, console)
-    path = Path(settings.weights).expanduser()
-    if path.is_dir():
+    path = expanded(settings.weights)
+    if is_directory(path):
         return _of_classifier(path, settings.backbone, dataset)
-    if not path.is_file():
+    if not is_file(path):
         near = suggestion(path.name, NAMED_WEIGHTS)  # the command line makes a path of whatever is no name
         near = near if near.startswith(" Did") else ""
         raise SettingsError(

@@ -24,6 +24,7 @@ from eyebright.data.pictures import PictureFile, decode_into, is_other_size, lik
 from eyebright.data.progress import shown
 from eyebright.data.readers import is_picture_set, read_arrays
 from eyebright.data.workspace import working_directory, writing_to
+from eyebright.paths import expanded
 from eyebright.picture_options import DEFAULT_SIDE, PictureOptions
 
 
@@ -78,7 +79,7 @@ def collect(
         DataError: no such data, or what lists them cannot be read.
         SettingsError: options of pictures for data that are none.
     """
-    path = Path(data).expanduser()
+    path = expanded(data)
     if data in CATALOG or not is_picture_set(path) or read_arrays(path) is not None:
         dataset = load_dataset(data, options=options, data_dir=data_dir, progress=progress)
         yield Collection(dataset.name, dataset, notes=dataset.notes)

@@ -15,6 +15,7 @@ from eyebright.data.readers.npz import read_npz
 from eyebright.data.readers.tables import TABLE_SUFFIXES
 from eyebright.data.unpacking import is_archive
 from eyebright.errors import DataError
+from eyebright.paths import exists, is_directory
 
 __all__ = ["is_picture_set", "read_arrays", "read_idx", "read_npz", "recognised"]
 
@@ -124,4 +125,4 @@ def recognised() -> str:
 
 def is_picture_set(path: Path) -> bool:
     """Whether a path may be a set of pictures: a directory, a table or an archive."""
-    return path.is_dir() or (path.exists() and (path.name.lower().endswith(TABLE_SUFFIXES) or is_archive(path)))
+    return is_directory(path) or (exists(path) and (path.name.lower().endswith(TABLE_SUFFIXES) or is_archive(path)))
