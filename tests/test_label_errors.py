@@ -1,14 +1,18 @@
 import io
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 from rich.console import Console
 
 from eyebright import Dataset, load_dataset
+from eyebright.data.audit import collect
 from eyebright.errors import DataError, RunError
 from eyebright.label_errors import find_label_errors, label_error_findings, label_error_settings, rank_label_errors
+from eyebright.picture_options import PictureOptions
 
 FLIPPED = 30
 
@@ -126,3 +130,26 @@ def test_a_class_of_copies_of_too_few_images_is_left_out(digits):
     images = np.concatenate([digits.images[:40], digits.images[:1].repeat(9, axis=0)])
     labels = np.concatenate([np.arange(40) % 2, np.full(9, 2)]).astype(np.int32)
     assert all(error.image < 40 for error in find_label_errors(Dataset(images, labels, ("a", "b", "c"), "copies")))
+
+
+def test_the_record_says_what_was_read_and_how(tmp_path, monkeypatch):
+    noise = np.random.default_rng(0).integers(0, 256, (12, 8, 9, 3), np.uint8)
+    for number, pixels in enumerate(noise):
+        path = tmp_path / "pictures" / "ab"[number % 2] / f"{number}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(pixels).save(path)
+    (tmp_path / "not.txt").write_text("a/0.png\n")
+    monkeypatch.chdir(tmp_path)
+    options = PictureOptions(image_size=(7, 6), fit="pad", exclude="not.txt")
+    with collect("pictures", options) as collection:
+        settings = label_error_settings(collection.dataset, 8, options)
+    recorded = (settings.data, settings.image_size, settings.fit, settings.exclude)
+    assert recorded == (str(tmp_path / "pictures"), (7, 6), "pad", str(tmp_path / "not.txt"))
+    again = load_dataset(Path(settings.data), options=settings.picture_options)
+    assert sorted(again.paths) == sorted(collection.dataset.paths)
+    assert again.source == collection.dataset.source
+
+
+def test_of_data_of_the_catalogue_the_record_has_the_name(digits):
+    dataset = replace(digits, source="mnist:/somewhere")
+    assert label_error_settings(dataset, 1000).data == "mnist"

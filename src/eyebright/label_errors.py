@@ -21,9 +21,12 @@ from rich.console import Console
 from eyebright.cross_validation import cross_validate, resume_cross_validation
 from eyebright.data.audit import Finding
 from eyebright.data.audit.twins import pixel_digests
+from eyebright.data.catalog import CATALOG
 from eyebright.data.dataset import Dataset
 from eyebright.data.grouping import joined_groups
 from eyebright.errors import DataError, MissingExtraError, RunError, TrainingInterrupted
+from eyebright.paths import whole_path
+from eyebright.picture_options import PictureOptions
 from eyebright.presets import resolve_settings
 from eyebright.settings import Settings
 
@@ -51,7 +54,12 @@ class LabelError(NamedTuple):
 
 
 def find_label_errors(
-    dataset: Dataset, *, folds: int = FOLDS, run_dir: str | Path | None = None, console: Console | None = None
+    dataset: Dataset,
+    *,
+    options: PictureOptions | None = None,
+    folds: int = FOLDS,
+    run_dir: str | Path | None = None,
+    console: Console | None = None,
 ) -> list[LabelError]:
     """Cross-validate our own `fast` model, and find the labels that its predictions contradict.
 
@@ -61,6 +69,7 @@ def find_label_errors(
 
     Args:
         dataset: whose labels are checked.
+        options: how its pictures were read, for the record; None for the defaults.
         folds: how often to train.
         run_dir: where to keep the cross-validation; one that is there already is gone on with, or used again where it
             is finished. None keeps nothing.
@@ -77,7 +86,7 @@ def find_label_errors(
     if dataset.groups is None:  # data that came as arrays
         dataset = replace(dataset, groups=joined_groups([""] * len(dataset), pixel_digests(dataset.images)))
     checked = _checked(dataset, folds)
-    settings = label_error_settings(dataset, len(checked) - math.ceil(len(checked) / folds))
+    settings = label_error_settings(dataset, len(checked) - math.ceil(len(checked) / folds), options)
     with ExitStack() as stack:
         directory = Path(run_dir or Path(stack.enter_context(tempfile.TemporaryDirectory())) / "runs")
         part = replace(dataset, splits={"train": checked})
@@ -101,7 +110,7 @@ def find_label_errors(
 _TITLE = "Checking labels: fold"
 
 
-def label_error_settings(dataset: Dataset, training_images: int) -> Settings:
+def label_error_settings(dataset: Dataset, training_images: int, options: PictureOptions | None = None) -> Settings:
     """The settings of the training: the preset `fast`, of cnn for colour images of 16 pixels and more, else of fc.
 
     No image is kept for validation, as nothing is chosen, and few images are gone through more often than the preset
@@ -110,10 +119,16 @@ def label_error_settings(dataset: Dataset, training_images: int) -> Settings:
     Args:
         dataset: of which the size and the channels of the images are read.
         training_images: how many images each training has.
+        options: how its pictures were read; None for the defaults.
     """
     height, width, channels = dataset.image_shape
     model = "cnn" if channels == 3 and min(height, width) >= _SMALLEST_FOR_CNN else "fc"
-    resolved = resolve_settings({"preset": "fast", "model": model, "data": dataset.source or None, "validation": 0.0})
+    read = {} if options is None else {name: getattr(options, name) for name in options.given}
+    if "exclude" in read:
+        read["exclude"] = whole_path(read["exclude"])
+    name = dataset.source.partition(":")[0]
+    data = name if name in CATALOG else dataset.source or None
+    resolved = resolve_settings({"preset": "fast", "model": model, "data": data, "validation": 0.0, **read})
     settings, _ = resolved.fitted(training_images, dataset.image_shape)
     epochs = math.ceil(_LEAST_STEPS / max(1, training_images // settings.batch_size))
     return settings.model_copy(update={"epochs": max(epochs, settings.epochs or 0)})

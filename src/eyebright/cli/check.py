@@ -94,7 +94,7 @@ def check(
     check_run_dir(run_dir, label_errors=label_errors)
     with collect(data, options, data_dir=data_dir, progress=not json) as collection:
         # Before the rest: whether labels can be checked is known at once.
-        wrong = wrong_labels(collection.dataset, run_dir, quiet=json) if label_errors else []
+        wrong = wrong_labels(collection.dataset, options, run_dir, quiet=json) if label_errors else []
         report = audit(collection, progress=not json)
         report = replace(report, findings=(*report.findings, *wrong))
         if html is not None:

@@ -10,6 +10,7 @@ from eyebright.errors import DataError, SettingsError
 if TYPE_CHECKING:
     from eyebright.data.audit import Finding
     from eyebright.data.dataset import Dataset
+    from eyebright.picture_options import PictureOptions
 
 
 def check_run_dir(run_dir: Path | None, *, label_errors: bool) -> None:
@@ -22,11 +23,14 @@ def check_run_dir(run_dir: Path | None, *, label_errors: bool) -> None:
         raise SettingsError(f"--run-dir {run_dir}: has a meaning with --label-errors alone.")
 
 
-def wrong_labels(dataset: Dataset | None, run_dir: Path | None, *, quiet: bool) -> list[Finding]:
+def wrong_labels(
+    dataset: Dataset | None, options: PictureOptions, run_dir: Path | None, *, quiet: bool
+) -> list[Finding]:
     """Train, and report the labels that are probably wrong, the worst first.
 
     Args:
         dataset: whose labels are checked; None where no image can be read.
+        options: how its pictures were read.
         run_dir: where the cross-validation is kept; None for nowhere.
         quiet: whether to show no progress on standard error.
 
@@ -41,4 +45,5 @@ def wrong_labels(dataset: Dataset | None, run_dir: Path | None, *, quiet: bool) 
     from eyebright.label_errors import find_label_errors, label_error_findings
 
     console = None if quiet else Console(stderr=True, emoji=False)
-    return label_error_findings(dataset, find_label_errors(dataset, run_dir=run_dir, console=console))
+    errors = find_label_errors(dataset, options=options, run_dir=run_dir, console=console)
+    return label_error_findings(dataset, errors)

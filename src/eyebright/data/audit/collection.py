@@ -24,7 +24,7 @@ from eyebright.data.pictures import PictureFile, decode_into, is_other_size, lik
 from eyebright.data.progress import shown
 from eyebright.data.readers import is_picture_set, read_arrays
 from eyebright.data.workspace import working_directory, writing_to
-from eyebright.paths import expanded
+from eyebright.paths import expanded, whole_path
 from eyebright.picture_options import DEFAULT_SIDE, PictureOptions
 
 
@@ -140,6 +140,7 @@ def _dataset(listing: Listing, pictures: list[ListedPicture], images: NDArray[np
         listing.class_names,
         listing.name,
         {name: places for name, places in splits.items() if len(places)},
+        source=whole_path(listing.root),
         paths=tuple(picture.path for picture in pictures),
         groups=joined_groups([picture.group for picture in pictures], pixel_digests(images)),
     )
