@@ -25,7 +25,7 @@ from eyebright.settings import TestTimeAugmentation
 
 KIND = "eyebright-classifier"
 # An Eyebright that reads 1 alone knows no inference.json, and would answer by one view without a word; one that reads 2
-# alone would stretch every picture, and one that reads 3 alone builds convolutional networks of another shape.
+# alone would stretch every picture; one that reads 3 alone resizes by another filter, and builds other convnets.
 VERSION = 4
 
 # How a picture of any size and mode becomes the classifier's input; `data/decode.py` does it.
@@ -175,7 +175,7 @@ class Classifier:
         picture = {
             "image_shape": list(self.image_shape),
             **_PICTURES,
-            "resize": f"{_RESIZE[self.fit]}, to the input's height and width, bicubic with antialiasing",
+            "resize": f"{_RESIZE[self.fit]}, to the input's height and width, bilinear with antialiasing",
             "pixels": self.architecture.preprocessing,
             "views": VIEWS[self.tta],
         }

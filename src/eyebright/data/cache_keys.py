@@ -19,7 +19,7 @@ from eyebright.data.pictures import refuse_unreadable
 from eyebright.errors import DataError
 from eyebright.picture_options import PictureOptions
 
-_VERSION = 2  # of decoding and of an entry's form: another makes older entries useless
+_VERSION = 3  # of decoding and of an entry's form: another makes older entries useless
 _DECODING = ("image_size", "fit", "colour", "max_pixels")
 
 

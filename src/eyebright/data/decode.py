@@ -14,7 +14,8 @@ What happens to a picture, in this order (a saved classifier's `preprocessing.js
    or by no more than two levels different from sRGB, is left aside.
 5. Transparency is composited on white.
 6. Its colours become grey (ITU-R 601: 0.299 R + 0.587 G + 0.114 B) or RGB, as the classifier takes them.
-7. It is brought to the classifier's height and width, bicubic with antialiasing: of `fit` "crop" the largest part in
+7. It is brought to the classifier's height and width, bilinear with antialiasing (a triangle over all pixels that
+   come to lie in one, as other libraries have it, too): of `fit` "crop" the largest part in
    its middle that has their proportions; of "stretch" the whole of it; of "pad" the whole of it, between black bars. A
    picture that has that size already keeps its pixels untouched. Crop is the default: things keep their shapes, which
    stretching changes by another amount in every picture, no pixel is spent on bars, and what a photograph shows is

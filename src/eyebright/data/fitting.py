@@ -51,7 +51,7 @@ def turned(image: Image, margins: Margins, orientation: int) -> tuple[Image, Mar
 
 
 def fitted(image: Image, margins: Margins, size: tuple[int, int], fit: Fit) -> Image:
-    """A picture of another size, bicubic with antialiasing.
+    """A picture of another size, bilinear with antialiasing.
 
     Args:
         image: of the mode "L" or "RGB".
@@ -70,11 +70,11 @@ def fitted(image: Image, margins: Margins, size: tuple[int, int], fit: Fit) -> I
         scale = min(size[0] / width, size[1] / height)
         inner = max(1, round(width * scale)), max(1, round(height * scale))
         bars = Image.new(image.mode, size)  # black
-        picture = image.resize(inner, Resampling.BICUBIC, (left, top, right, bottom))
+        picture = image.resize(inner, Resampling.BILINEAR, (left, top, right, bottom))
         bars.paste(picture, ((size[0] - inner[0]) // 2, (size[1] - inner[1]) // 2))
         return bars
     if fit == "crop":
         ratio = size[0] / size[1]
         across, down = (width - min(width, height * ratio)) / 2, (height - min(height, width / ratio)) / 2
         left, top, right, bottom = left + across, top + down, right - across, bottom - down
-    return image.resize(size, Resampling.BICUBIC, (left, top, right, bottom))
+    return image.resize(size, Resampling.BILINEAR, (left, top, right, bottom))

@@ -1,11 +1,19 @@
-"""Work on many things at once, in threads."""
+"""Work on many things at once, in threads or in processes."""
 
 from __future__ import annotations
 
+import multiprocessing
 import os
+import signal
+import sys
+import threading
+import warnings
 from collections.abc import Callable, Generator, Iterable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from typing import TypeVar
+
+from eyebright.errors import DataError
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")
@@ -22,9 +30,54 @@ def in_threads(work: Callable[[Task], Result], tasks: Iterable[Task]) -> Generat
     >>> list(in_threads(abs, [-1, 2, -3]))
     [1, 2, 3]
     """
-    threads = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    pool = ThreadPoolExecutor(threads, "work")
+    pool = ThreadPoolExecutor(_processors(), "work")
     try:
         yield from pool.map(work, tasks)
     finally:
         pool.shutdown(cancel_futures=True)
+
+
+def in_processes(work: Callable[[Task], Result], tasks: Iterable[Task]) -> Generator[Result, None, None]:
+    """As `in_threads`, by a process for each processor on Linux, where one starts at once as a copy of this one.
+
+    For work that holds the interpreter's lock now and then: decoding pictures takes a third more in threads. What is
+    worked on goes through pipes, so it must be small, and `work` a function that has a name.
+
+    Raises:
+        DataError: a process was killed.
+    """
+    if sys.platform != "linux":  # a copy is unsafe elsewhere, or cannot be had
+        yield from in_threads(work, tasks)
+        return
+    pool = ProcessPoolExecutor(_processors(), multiprocessing.get_context("fork"), _begin_process)
+    try:
+        with warnings.catch_warnings():
+            # Of other threads, whose locks stay locked in the copy. It takes none of theirs: it only decodes.
+            warnings.simplefilter("ignore", DeprecationWarning)
+            results = pool.map(work, tasks)
+        yield from results
+    except BrokenProcessPool as error:
+        raise DataError(
+            "A process that decoded pictures was killed, as systems do where memory runs out. Close other programs, or "
+            "lower --max-pixels to have the largest pictures refused by name."
+        ) from error
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _processors() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _begin_process() -> None:
+    """Leave signals to the process that this one works for, and end when it ends, however it does."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN if number == signal.SIGINT else signal.SIG_DFL)
+    parent = multiprocessing.parent_process()
+
+    def follow() -> None:
+        if parent is not None:
+            parent.join()
+            os._exit(1)
+
+    threading.Thread(target=follow, daemon=True).start()

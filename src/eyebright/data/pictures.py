@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Generator, Sequence
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -12,11 +13,12 @@ from numpy.typing import NDArray
 
 from eyebright.data.decode import decode_picture, picture_size
 from eyebright.data.listing import ListedPicture
-from eyebright.data.parallel import in_threads
+from eyebright.data.parallel import in_processes, in_threads
 from eyebright.errors import DataError, ImageError
-from eyebright.picture_options import DEFAULT_SIDE, PictureOptions
+from eyebright.picture_options import DEFAULT_SIDE, Fit, PictureOptions
 
-_AT_ONCE = 16  # pictures in one task of a thread; Ctrl-C waits for them
+_AT_ONCE = 16  # pictures in one task; Ctrl-C waits for them
+_MANY = 16 * _AT_ONCE  # pictures that are worth processes of their own
 _LOOKED_AT = 64  # pictures whose size is read before any is decoded
 _SHOWN = 10  # unreadable pictures in a message
 
@@ -97,23 +99,25 @@ def decode_into(
     with target.open("wb") as file:
         file.truncate(len(pictures) * int(np.prod(image_shape)))
 
-    def decode(start: int) -> Decoded:
-        files = [Path(picture.file) for picture in pictures[start : start + _AT_ONCE]]
-        return _decode_some(target, start, files, image_shape, options)
-
-    with closing(in_threads(decode, range(0, len(pictures), _AT_ONCE))) as parts:
+    tasks = (
+        (start, [picture.file for picture in pictures[start : start + _AT_ONCE]])
+        for start in range(0, len(pictures), _AT_ONCE)
+    )
+    decode = partial(_decode_some, target, image_shape, options.fit, options.max_pixels)
+    with closing((in_processes if len(pictures) >= _MANY else in_threads)(decode, tasks)) as parts:
         yield from parts
 
 
 def _decode_some(
-    target: Path, start: int, files: list[Path], image_shape: tuple[int, int, int], options: PictureOptions
+    target: Path, image_shape: tuple[int, int, int], fit: Fit, max_pixels: int, task: tuple[int, list[str]]
 ) -> Decoded:
-    """Decode pictures into their places, from `start` on, in the file."""
+    """Decode pictures into their places in the file; a task is the place of the first, and their files."""
+    start, files = task
     found = Decoded(np.zeros(len(files), bool), {}, {})
     pixels = np.zeros((len(files), *image_shape), np.uint8)
     for place, file in enumerate(files):
         try:
-            picture = decode_picture(file, image_shape, options.fit, options.max_pixels)
+            picture = decode_picture(Path(file), image_shape, fit, max_pixels)
         except ImageError as error:
             found.errors[start + place] = str(error).removeprefix(f"{file}: ")
         else:
