@@ -29,7 +29,7 @@ def write_file(path: Path, content: bytes) -> None:
     Raises:
         StorageError: it cannot be written (a full disk, say); the old content is untouched.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.writing")
+    temporary = _temporary(path)
     try:
         with _cleaned_up(temporary):
             _write_and_sync(temporary, content)
@@ -37,6 +37,22 @@ def write_file(path: Path, content: bytes) -> None:
             sync(path.parent)
     except OSError as error:
         raise StorageError(_cannot_write(path, error)) from error
+
+
+def check_writable(path: Path) -> None:
+    """Refuse a file that `write_file` could not write, before time is spent on what it is to hold.
+
+    Raises:
+        StorageError: it is a directory, or its directory is not there or takes no file of that name.
+    """
+    try:
+        if path.is_dir():
+            raise StorageError(f"{path}: cannot be written: it is a directory.")
+        temporary = _temporary(path)
+        with _cleaned_up(temporary):
+            temporary.touch()
+    except OSError as error:
+        raise StorageError(f"{path}: cannot be written: {error.strerror or error}.") from error
 
 
 def write_directory(
@@ -179,6 +195,11 @@ def sync(path: Path) -> None:
     except OSError as error:
         if error.errno not in _CANNOT_SYNC:
             raise
+
+
+def _temporary(path: Path) -> Path:
+    """Where a file is written before it gets its name."""
+    return path.with_name(f".{path.name}.{os.getpid()}.writing")
 
 
 @contextlib.contextmanager

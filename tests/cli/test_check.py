@@ -100,6 +100,26 @@ def test_the_list_leaves_out_what_was_found_and_train_takes_it(clean, command, t
     assert (clean / "a" / "empty.jpg").exists()
 
 
+def test_what_was_excluded_stays_excluded_by_the_new_list(clean, command, tmp_path):
+    for number in range(3):
+        (clean / "a" / f"empty-{number}.jpg").touch()
+    mine = "# mine\na/empty-0.jpg"  # without an end of line
+    for target in ("other.txt", "mine.txt"):
+        (tmp_path / "mine.txt").write_text(mine)
+        flags = ("--exclude", tmp_path / "mine.txt", "--fix-list", tmp_path / target)
+        assert command("check", clean, *flags).code == 3
+        content = (tmp_path / target).read_text()
+        assert content.startswith(mine + "\n# Made by eyebright check")
+        assert "\na/empty-1.jpg\n" in content
+        assert command("check", clean, "--exclude", tmp_path / target).code == 0
+
+
+def test_where_nothing_can_be_written_is_known_before_the_work(command):
+    code, out, err = command("check", "no-such-data", "--html", "/proc/page.html")
+    assert (code, out) == (2, "")
+    assert err.startswith("StorageError: /proc/page.html: cannot be written: ")
+
+
 def test_the_page_needs_no_network_and_shows_what_was_found(clean, command, tmp_path):
     picture(clean / "a" / "<twin>&.png", SOFT[0])
     (clean / "b" / "empty.jpg").touch()
@@ -145,6 +165,10 @@ BAD = {
     "no folder for the list": (("digits", "--fix-list", "none/x.txt"), "none/x.txt: cannot be written"),
     "a folder as page": (("digits", "--html", "."), ".: cannot be written"),
     "no list": (("digits", "--exclude", "none.txt"), "none.txt: the list of exclusions cannot be read"),
+    "one file for list and page": (("digits", "--html", "x", "--fix-list", "./x"), "--html x: this is the file of --f"),
+    "the list as page": (("digits", "--exclude", "words.txt", "--html", "words.txt"), "this is the file of --exclude"),
+    "the data as list": (("few.csv", "--fix-list", "few.csv"), "--fix-list few.csv: this is the file of DATA"),
+    "a page of too long a name": (("none", "--html", "a" * 300 + ".html"), "aaa.html: cannot be written: File name"),
     "an option of pictures": (("digits", "--fit", "pad"), "--fit: is for picture files"),
     "an option that is none": (("digits", "--fit", "twist"), "--fit twist: "),
     "groups of nothing": (("few", "--group-regex", "z"), "--group-regex 'z' matches nothing in a/0.png"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -32,7 +33,10 @@ def check(
     exclude: Annotated[str | None, _option("exclude")] = None,
     fix_list: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Write a list for --exclude of what to leave out. Nothing is deleted."),
+        typer.Option(
+            metavar="FILE",
+            help="A list to write for --exclude: what it lists here, and what to leave out. Nothing is deleted.",
+        ),
     ] = None,
     label_errors: Annotated[
         bool,
@@ -89,8 +93,7 @@ def check(
     from eyebright.data.audit import audit, collect, write_exclusions
     from eyebright.data.audit.page import write_page
 
-    for path in (fix_list, html):
-        _check_writable(path)
+    _check_outputs(data, exclude, {"--fix-list": fix_list, "--html": html})
     check_run_dir(run_dir, label_errors=label_errors)
     with collect(data, options, data_dir=data_dir, progress=not json) as collection:
         # Before the rest: whether labels can be checked is known at once.
@@ -100,7 +103,7 @@ def check(
         if html is not None:
             write_page(report, collection.dataset, html)  # here, as long as the pictures are there
     if fix_list is not None:
-        write_exclusions(report, fix_list)
+        write_exclusions(report, fix_list, None if exclude is None else Path(exclude))
     if json:
         print_json(report.to_dict())
     else:
@@ -129,12 +132,30 @@ def _picture_options(given: dict[str, Any]) -> PictureOptions:
         raise SettingsError(f"{flag(name)} {given[name]}: {first['msg']}.") from error
 
 
-def _check_writable(path: Path | None) -> None:
-    """Refuse a file in a directory that is not there before minutes are spent on what it is to hold."""
-    from eyebright.errors import StorageError
+def _check_outputs(data: str, exclude: str | None, outputs: dict[str, Path | None]) -> None:
+    """Refuse files that cannot be written, or would replace what is read or written as well.
 
-    if path is not None and (path.is_dir() or not path.absolute().parent.is_dir()):
-        raise StorageError(f"{path}: cannot be written: {'it is' if path.is_dir() else 'it lies in no'} directory.")
+    Only --fix-list may name the file of --exclude, whose lines it keeps.
+
+    Raises:
+        SettingsError: one file is given twice.
+        StorageError: one cannot be written.
+    """
+    from eyebright.data.catalog import CATALOG
+    from eyebright.errors import SettingsError
+    from eyebright.paths import expanded
+    from eyebright.storage import check_writable
+
+    taken = {} if data in CATALOG else {os.path.realpath(expanded(data)): "DATA"}
+    if exclude is not None:
+        taken[os.path.realpath(exclude)] = "--exclude"
+    for option, path in outputs.items():
+        if path is None:
+            continue
+        other = taken.setdefault(os.path.realpath(path), option)
+        if other != option and (option, other) != ("--fix-list", "--exclude"):
+            raise SettingsError(f"{option} {path}: this is the file of {other}, too. Name another file.")
+        check_writable(path)
 
 
 def _print_report(report: Report) -> None:

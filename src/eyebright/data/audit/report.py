@@ -181,15 +181,27 @@ def refuse_findings(report: Report, data: str) -> None:
     )
 
 
-def write_exclusions(report: Report, path: Path) -> None:
+def write_exclusions(report: Report, path: Path, excluded: Path | None = None) -> None:
     """Write the exclusion list of a report; what was under the name is replaced.
 
+    Args:
+        report: what was found.
+        path: of the list.
+        excluded: the list of what had been left out already, whose lines come first, so that the new list leaves out
+            both. It may be of the same path.
+
     Raises:
-        StorageError: it cannot be written.
+        DataError: that list cannot be read any more.
+        StorageError: the new one cannot be written.
     """
     from eyebright.storage import write_file
 
-    write_file(path, report.exclusion_list().encode(errors="surrogateescape"))
+    try:
+        lines = b"" if excluded is None else excluded.read_bytes()
+    except OSError as error:
+        raise DataError(f"{excluded}: the list of exclusions cannot be read: {error.strerror or error}.") from error
+    between = b"\n" if lines and not lines.endswith(b"\n") else b""
+    write_file(path, lines + between + report.exclusion_list().encode(errors="surrogateescape"))
 
 
 def _one_line(text: str) -> str:
