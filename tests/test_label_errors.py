@@ -1,5 +1,7 @@
 import io
 import json
+import shutil
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,7 +12,7 @@ from rich.console import Console
 
 from eyebright import Dataset, load_dataset
 from eyebright.data.audit import collect
-from eyebright.errors import DataError, RunError
+from eyebright.errors import DataError, MissingExtraError, RunError
 from eyebright.label_errors import find_label_errors, label_error_findings, label_error_settings, rank_label_errors
 from eyebright.picture_options import PictureOptions
 
@@ -64,6 +66,24 @@ def test_the_runs_are_used_again_and_are_those_of_these_data_alone(checked, digi
         find_label_errors(digits, run_dir=directory)
     with pytest.raises(RunError, match=r"it has 3 folds, not 4"):
         find_label_errors(dataset, run_dir=directory, folds=4)
+
+
+def test_another_number_of_folds_is_refused_before_the_rest_is_trained(checked, tmp_path):
+    dataset, _, _, directory = checked
+    begun = tmp_path / "runs"
+    shutil.copytree(directory / "fold-1", begun / "fold-1")
+    for name in ("settings.toml", "data.json"):
+        shutil.copy(directory / name, begun / name)
+    with pytest.raises(RunError, match=r"it has 3 folds, not 4"):
+        find_label_errors(dataset, run_dir=begun, folds=4)
+    assert not (begun / "fold-2").exists()
+
+
+def test_that_cleanlab_is_missing_is_known_before_the_training(digits, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "cleanlab.filter", None)
+    with pytest.raises(MissingExtraError, match="The search for label errors"):
+        find_label_errors(digits, run_dir=tmp_path / "runs")
+    assert not (tmp_path / "runs").exists()
 
 
 def test_a_finding_has_the_path_both_labels_and_the_confidence(checked):

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import os
 import tempfile
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -28,6 +29,7 @@ from eyebright.errors import DataError, MissingExtraError, RunError, TrainingInt
 from eyebright.paths import whole_path
 from eyebright.picture_options import PictureOptions
 from eyebright.presets import resolve_settings
+from eyebright.run_directory import RunDirectory
 from eyebright.settings import Settings
 
 FOLDS = 3
@@ -80,9 +82,11 @@ def find_label_errors(
 
     Raises:
         DataError: fewer than two classes have as many images as there are folds.
+        MissingExtraError: cleanlab is not installed.
         RunError: the directory is of other data, or of other folds.
         TrainingInterrupted: Ctrl-C or SIGTERM; with a directory, what was done is kept.
     """
+    _find_label_issues()  # that it is missing is known before minutes of training
     if dataset.groups is None:  # data that came as arrays
         dataset = replace(dataset, groups=joined_groups([""] * len(dataset), pixel_digests(dataset.images)))
     checked = _checked(dataset, folds)
@@ -92,6 +96,7 @@ def find_label_errors(
         part = replace(dataset, splits={"train": checked})
         try:
             if os.path.lexists(directory):
+                _check_folds(directory, folds)
                 result = resume_cross_validation(directory, part, console=console, title=_TITLE)
             else:
                 result = cross_validate(settings, part, directory, folds=folds, console=console, title=_TITLE)
@@ -99,10 +104,6 @@ def find_label_errors(
             kept = "Give the same command again to go on." if run_dir else "Nothing of it was kept; --run-dir keeps it."
             message = f"{str(error).partition(';')[0]}, while labels were being checked. {kept}"
             raise TrainingInterrupted(message, error.exit_code - 128) from error
-    if len(result.results["folds"]) != folds:
-        raise RunError(
-            f"{directory}: it has {len(result.results['folds'])} folds, not {folds}. Name another directory."
-        )
     places = rank_label_errors(dataset.labels[result.images], result.probabilities)
     return [_label_error(dataset, int(result.images[place]), result.probabilities[place]) for place in places]
 
@@ -147,20 +148,34 @@ def rank_label_errors(labels: NDArray[np.int32], probabilities: NDArray[np.float
     Raises:
         MissingExtraError: cleanlab is not installed.
     """
-    try:
-        from cleanlab.filter import find_label_issues
-    except ModuleNotFoundError as error:
-        raise MissingExtraError("The search for label errors", "train") from error
+    find_label_issues = _find_label_issues()
     present, known = np.unique(labels, return_inverse=True)
     shares = probabilities[:, present].astype(np.float64)
     shares /= shares.sum(axis=1, keepdims=True)
     # On CIFAR-10 with flipped labels this way reports fewer images than cleanlab's default, and more of the flipped
     # ones; ranked by the normalised margin, a third fewer of them are among the first.
-    ranked: NDArray[np.int64] = find_label_issues(
+    ranked = find_label_issues(
         known, shares, filter_by="low_self_confidence", return_indices_ranked_by="self_confidence", n_jobs=1
     )
     doubted: NDArray[np.int64] = ranked[shares[ranked].argmax(axis=1) != known[ranked]]
     return doubted
+
+
+def _find_label_issues() -> Callable[..., NDArray[np.int64]]:
+    """Cleanlab's function of that name."""
+    try:
+        from cleanlab.filter import find_label_issues
+    except ModuleNotFoundError as error:
+        raise MissingExtraError("The search for label errors", "train") from error
+    found: Callable[..., NDArray[np.int64]] = find_label_issues
+    return found
+
+
+def _check_folds(directory: Path, folds: int) -> None:
+    """Refuse a cross-validation of another number of folds; a run, which has none, is refused where it is resumed."""
+    own = RunDirectory.open_any(directory).data.folds
+    if own not in (None, folds):
+        raise RunError(f"{directory}: it has {own} folds, not {folds}. Name another directory.")
 
 
 def label_error_findings(dataset: Dataset, errors: list[LabelError]) -> list[Finding]:
