@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shlex
 import signal
 
 import numpy as np
@@ -236,6 +237,35 @@ def test_train_says_in_a_line_what_the_quick_part_finds(clean, command, tmp_path
     assert code == 0
     assert "Checked 42 images, and found: 1 exact-duplicate, 1 constant-image. See: " in out
     assert f"check {clean}\n" in out
+
+
+def test_the_command_that_train_suggests_reads_the_same_pictures_as_it_does(clean, command, tmp_path, monkeypatch):
+    monkeypatch.setattr("shutil.which", lambda _: "eyebright")
+    (tmp_path / "not these.txt").write_text("pictures/a/0.png\n")
+    rows = [f"pictures/{'ab'[n % 2]}/{n}.png,{'ab'[n % 2]},{n // 2}" for n in range(40)]
+    (tmp_path / "table.csv").write_text("\n".join(["file,kind,who", *rows]))
+    options = {
+        "--image-size": "8x9",
+        "--fit": "pad",
+        "--colour": "grey",
+        "--max-pixels": "1000",
+        "--image-column": "file",
+        "--label-column": "kind",
+        "--group-column": "who",
+        "--exclude": str(tmp_path / "not these.txt"),
+    }
+    given = ["--allow-outside", *[word for option in options.items() for word in option]]
+    code, out, err = command("train", tmp_path / "table.csv", *given, "--run-dir", tmp_path / "run", *SHORT)
+    assert code == 0, err
+    suggested = shlex.split(re.search(r"(?:by|See): eyebright (.*)", out)[1])
+    assert suggested[:2] == ["check", str(tmp_path / "table.csv")]
+    assert sorted(suggested[2:]) == sorted(given)
+    answer = command(*suggested, "--json")
+    assert (answer.code, json.loads(answer.out)["images"]) == (0, 39)
+    assert json.loads(answer.out)["notes"][0].startswith("1 pictures left out by ")
+    flags = ("--data-dir", tmp_path, "--run-dir", tmp_path / "two")
+    code, out, err = command("train", tmp_path / "table.csv", *given, *flags, *SHORT)
+    assert f" --data-dir {tmp_path}" in out + err
 
 
 def test_strict_refuses_before_there_is_a_run(clean, command, tmp_path):

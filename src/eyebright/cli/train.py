@@ -13,12 +13,14 @@ from eyebright.cli.flags import with_settings_flags
 from eyebright.cli.folds import check_folds, summarise_folds
 from eyebright.cli.output import console_for, print_json_line
 from eyebright.cli.run_data import load_fitted, load_run_data
+from eyebright.sources import flag
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from eyebright.cross_validation import CrossValidation
     from eyebright.data.dataset import Dataset
+    from eyebright.settings import Settings
     from eyebright.training.trainer import Run
 
 _WIDE = 0.05  # to either side: a 95% interval that is wider comes from too few test images
@@ -118,7 +120,7 @@ def _train(
     path = run_dir or default_path(resolved.settings, datetime.now().astimezone())
     check_free(path)
     dataset, _, settings = load_fitted(resolved, data_dir, console, progress=console is not None, folds=folds)
-    _check(dataset, settings.data, console, strict=strict)
+    _check(dataset, settings, data_dir, console, strict=strict)
     # Paths are kept whole: a run is resumed, and its settings used again, from other directories, too.
     paths = {
         "data": settings.data not in CATALOG,
@@ -144,17 +146,33 @@ def _train(
             path = default_path(resolved.settings, datetime.now().astimezone())  # another process was faster
 
 
-def _check(dataset: Dataset, data: str, console: Console | None, *, strict: bool) -> None:
+def _check(
+    dataset: Dataset, settings: Settings, data_dir: Path | None, console: Console | None, *, strict: bool
+) -> None:
     """Say in a line what the quick part of `eyebright check` finds; refuse it if that is asked for."""
     if console is None and not strict:
         return
     from eyebright.data.audit import quick_audit, refuse_findings, summary_line
     from eyebright.training.progress import say
 
-    report = quick_audit(dataset)
-    say(console, summary_line(report, data))
+    report, more = quick_audit(dataset), _check_command(settings, data_dir)
+    say(console, summary_line(report, more))
     if strict:
-        refuse_findings(report, data)
+        refuse_findings(report, settings.data, more)
+
+
+def _check_command(settings: Settings, data_dir: Path | None) -> str:
+    """The command that looks at the same data: their pictures read as here."""
+    from eyebright.suggestions import command
+
+    given = {name: getattr(settings, name) for name in settings.picture_options.given}
+    arguments: list[object] = [settings.data]
+    for name, value in (given | {"data_dir": data_dir}).items():
+        if value is True:
+            arguments.append(flag(name))
+        elif value is not None:
+            arguments += [flag(name), "x".join(map(str, value)) if isinstance(value, tuple) else value]
+    return command("check", *arguments)
 
 
 def _resume(

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from eyebright.errors import DataError
-from eyebright.suggestions import command
 
 Severity = Literal["error", "warning"]
 _SHOWN = 10  # findings in a message
@@ -148,22 +147,26 @@ class Report:
         return "\n".join(lines) + "\n"
 
 
-def summary_line(report: Report, data: str) -> str:
+def summary_line(report: Report, more: str) -> str:
     """What `train` says of a report.
 
     Args:
         report: of the data.
-        data: their name or path, for the command that says more.
+        more: the command that says more.
     """
-    more = command("check", data)
     if not report.findings:
         return f"Checked {report.images:,} images: nothing found. More is looked for by: {more}"
     counts = ", ".join(f"{count:,} {kind}" for kind, count in report.counts.items())
     return f"Checked {report.images:,} images, and found: {counts}. See: {more}"
 
 
-def refuse_findings(report: Report, data: str) -> None:
+def refuse_findings(report: Report, data: str, more: str) -> None:
     """Refuse to go on with data in which something was found.
+
+    Args:
+        report: of the data.
+        data: their name or path.
+        more: the command that says more.
 
     Raises:
         DataError: the report has findings; the first ones are named.
@@ -176,7 +179,7 @@ def refuse_findings(report: Report, data: str) -> None:
     raise DataError(
         f"{data}: --strict trains on nothing in which something was found ({len(report.findings):,} findings):\n"
         + "\n".join(lines)
-        + f"\nSee all of it ({command('check', data)}), leave images out (check's --fix-list FILE, then --exclude "
+        + f"\nSee all of it ({more}), leave images out (check's --fix-list FILE, then --exclude "
         "FILE), or train without --strict."
     )
 
