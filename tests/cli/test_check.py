@@ -1,5 +1,7 @@
 """The command `check`: what it prints and writes, its exit codes, and bad input."""
 
+import base64
+import io
 import json
 import os
 import re
@@ -133,6 +135,15 @@ def test_the_page_needs_no_network_and_shows_what_was_found(clean, command, tmp_
     assert [s for s in sources if not s.startswith(("data:image/png;base64,", "#"))] == []
     assert sum(source.startswith("data:") for source in sources) == 2
     assert "http" not in re.sub(r"http-equiv", "", page)
+
+
+def test_large_images_are_thumbnails_on_the_page(command, tmp_path):
+    wide = np.random.default_rng(1).integers(0, 256, (300, 400, 3), np.uint8)
+    for name in ("a/1.png", "b/1.png", "b/2.png"):
+        picture(tmp_path / "large" / name, wide)
+    assert command("check", tmp_path / "large", "--image-size", "300x400", "--html", tmp_path / "page.html").code == 3
+    sources = re.findall(r'src="data:image/png;base64,([^"]*)"', (tmp_path / "page.html").read_text("utf-8"))
+    assert {Image.open(io.BytesIO(base64.b64decode(source))).size for source in sources} == {(96, 72)}
 
 
 def test_arrays_are_checked_too_and_their_images_excluded_by_number(command, tmp_path):

@@ -1,3 +1,5 @@
+import tracemalloc
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -8,6 +10,7 @@ from eyebright.data.audit import near_twins
 from eyebright.data.audit.agreement import agreement
 from eyebright.data.audit.embedding import averaging, embed, resized
 from eyebright.data.audit.near_twins import find_near_twins
+from eyebright.data.audit.signals import shortcut_findings
 from eyebright.data.audit.twins import pixel_digests
 
 
@@ -147,3 +150,23 @@ def test_the_twins_of_cifar10_that_are_known_are_found(cifar10_path):
     found = find_near_twins(some, pixel_digests(some.images)).groups
     of_image = {int(kept[place]): number for number, group in enumerate(found) for place in group}
     assert [pair for pair in pairs if of_image.get(pair[1], -1) != of_image.get(50_000 + pair[0], -2)] == []
+
+
+def test_memory_does_not_grow_with_the_size_of_the_images():
+    """48 images of 1000 × 1000 are 144 MB; 30 of them as float32, as all were, would be 360 MB."""
+    small = photographs(24)
+    images = np.empty((48, 1000, 1000, 3), np.uint8)
+    for place in range(48):
+        images[place] = np.kron(small[place % 24, :25, :25], np.ones((40, 40, 1), np.uint8))
+    images[24:, 5] ^= 1  # near twins of the first half
+    data = dataset(images)
+    digests = pixel_digests(data.images)
+    tracemalloc.start()
+    try:
+        found = find_near_twins(data, digests).groups
+        shortcut_findings(data, ())
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert found == [[place, place + 24] for place in range(24)]
+    assert peak < 150e6

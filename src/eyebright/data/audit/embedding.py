@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 _SIDE = 8  # pixels of the small images: so few that a shift by a pixel or two of the image hardly matters
-_AT_ONCE = 2048  # images
+_VALUES_AT_ONCE = 2**22  # of pixels, as float32 with what is made of them some 64 MB; of a larger image, its own
 _SAMPLE = 20_000  # images that the directions are measured on
 # The variance v of a direction becomes about v^(1 - 2 · power): broad light and dark, which half of all photographs
 # share (sky above sea), no longer outweighs what is particular to one. 0.35 had the fewest other pairs of CIFAR-10
@@ -46,6 +46,11 @@ def embed(images: NDArray[np.uint8], indices: NDArray[np.int64]) -> Embeddings:
     return Embeddings(_projected(small, weights), None if mirrored is None else _projected(mirrored, weights))
 
 
+def images_at_once(images: NDArray[np.uint8]) -> int:
+    """How many of such images [N, H, W, C] are looked at together: as many as memory is sure to hold, at least one."""
+    return max(1, _VALUES_AT_ONCE // int(np.prod(images.shape[1:])))
+
+
 def averaging(length: int, parts: int) -> NDArray[np.float32]:
     """float32 [parts, length]: takes a row of pixels to the averages of as many equal parts of it.
 
@@ -70,8 +75,9 @@ def resized(images: NDArray[np.uint8], side: int) -> NDArray[np.float32]:
 def _small(images: NDArray[np.uint8], indices: NDArray[np.int64]) -> NDArray[np.float32]:
     """The images small, without their mean colour, and of the same contrast; zeros where there is next to none."""
     small = np.empty((len(indices), _SIDE, _SIDE, images.shape[3]), np.float32)
-    for start in range(0, len(indices), _AT_ONCE):
-        small[start : start + _AT_ONCE] = resized(images[indices[start : start + _AT_ONCE]], _SIDE)
+    at_once = images_at_once(images)
+    for start in range(0, len(indices), at_once):
+        small[start : start + at_once] = resized(images[indices[start : start + at_once]], _SIDE)
     small -= small.mean((1, 2), keepdims=True)
     contrast = np.sqrt((small**2).mean((1, 2, 3), keepdims=True))
     return np.where(contrast < 1, 0, small / np.maximum(contrast, 1)).astype(np.float32)  # less than one level

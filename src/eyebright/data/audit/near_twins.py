@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eyebright.data.audit.agreement import LEAST_SIDE, agreement, screened_agreement, small_grey
-from eyebright.data.audit.embedding import Embeddings, embed
+from eyebright.data.audit.embedding import Embeddings, embed, images_at_once
 from eyebright.data.audit.twins import split_numbers
 from eyebright.data.dataset import Dataset
 from eyebright.data.progress import shown
@@ -31,7 +31,7 @@ _MOST_AGREEING = 0.99  # copies agree so well; what is asked for is never more
 _MOST = 200_000  # images that are compared with one another: some minutes
 _MOST_PAIRS = 1_000_000  # of similar vectors
 _ROWS = 4096  # of a block of similarities: 64 MB
-_AT_ONCE = 512  # pairs, or images
+_AT_ONCE = 512  # pairs of small images, or of others at most
 _NO_SCORES = np.empty(0, np.float32)
 _TYPICAL = 1000  # pairs of a class, by which it is known how alike its images are
 
@@ -62,7 +62,9 @@ def find_near_twins(dataset: Dataset, digests: Sequence[bytes], *, progress: boo
     if len(pairs) == _MOST_PAIRS:
         notes.append(f"Many images are alike: only the {_MOST_PAIRS:,} most similar pairs were compared closely.")
     pairs = pairs[[digests[chosen[one]] != digests[chosen[other]] for one, other, _ in pairs.tolist()]]
-    small = np.concatenate([small_grey(dataset.images[part]) for part in _parts(chosen)])
+    small = np.concatenate(
+        [small_grey(dataset.images[part]) for part in _parts(chosen, images_at_once(dataset.images))]
+    )
     pairs = _screened_pairs(small, pairs, progress=progress)
     pairs[:, :2] = chosen[pairs[:, :2]]  # from here on, places among all images
     agreeing = _agreements(dataset.images, pairs, progress=progress) >= _least_agreement(dataset, chosen)
@@ -124,14 +126,15 @@ def _blocks(embeddings: Embeddings) -> Iterator[tuple[int, int, int, NDArray[np.
 
 def _screened_pairs(small: NDArray[np.float32], pairs: NDArray[np.int64], *, progress: bool) -> NDArray[np.int64]:
     """Those pairs that agree roughly as small grey images [n, 16, 16, 1]."""
-    parts = shown(_parts(pairs), "Comparing similar pairs", len(pairs), len, progress=progress)
+    parts = shown(_parts(pairs, _AT_ONCE), "Comparing similar pairs", len(pairs), len, progress=progress)
     scores = [screened_agreement(small[part[:, 0]], _turned(small[part[:, 1]], part)) for part in parts]
     return pairs[np.concatenate([_NO_SCORES, *scores]) > _SCREENED]
 
 
 def _agreements(images: NDArray[np.uint8], pairs: NDArray[np.int64], *, progress: bool) -> NDArray[np.float32]:
     """Float32 [pairs], how far they agree."""
-    parts = shown(_parts(pairs), "Comparing closely", len(pairs), len, progress=progress)
+    at_once = min(_AT_ONCE, images_at_once(images))
+    parts = shown(_parts(pairs, at_once), "Comparing closely", len(pairs), len, progress=progress)
     scores = [agreement(images[part[:, 0]], _turned(images[part[:, 1]], part)) for part in parts]
     return np.concatenate([_NO_SCORES, *scores])
 
@@ -179,5 +182,5 @@ def _turned(images: NDArray[Any], pairs: NDArray[np.int64]) -> NDArray[Any]:
     return np.where(pairs[:, 2, None, None, None] == 1, images[:, :, ::-1], images)
 
 
-def _parts(array: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:
-    return (array[start : start + _AT_ONCE] for start in range(0, len(array), _AT_ONCE))
+def _parts(array: NDArray[np.int64], at_once: int) -> Iterator[NDArray[np.int64]]:
+    return (array[start : start + at_once] for start in range(0, len(array), at_once))

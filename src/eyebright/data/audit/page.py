@@ -15,6 +15,7 @@ from eyebright.data.dataset import Dataset
 from eyebright.storage import write_file
 
 _MOST_FINDINGS = 100  # of a kind: a page of many thousand thumbnails is slow to open
+_THUMBNAIL = 96  # pixels of the longer side of an image; page.html shows it at 6rem
 _MOST_IMAGES = 12  # of a finding
 _MOST_VALUES = 30  # of a row of the overview
 
@@ -82,7 +83,9 @@ def _figure(dataset: Dataset, index: int) -> str:
     from PIL import Image
 
     pixels, buffer = dataset.images[index], io.BytesIO()
-    Image.fromarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels).save(buffer, "PNG")
+    thumbnail = Image.fromarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels)
+    thumbnail.thumbnail((_THUMBNAIL, _THUMBNAIL))
+    thumbnail.save(buffer, "PNG")
     source = base64.b64encode(buffer.getvalue()).decode()
     name, label = _text(dataset.path(index)), _text(dataset.class_names[dataset.labels[index]])
     return (

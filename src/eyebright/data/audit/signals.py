@@ -15,6 +15,7 @@ from collections.abc import Hashable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from eyebright.data.audit.embedding import images_at_once
 from eyebright.data.audit.files import kind_of_pixels
 from eyebright.data.audit.report import Finding
 from eyebright.data.dataset import Dataset
@@ -25,7 +26,6 @@ _TELLS = 0.5  # share of a class's images with a value, less the share of the ot
 _RANKS = 0.99  # probability that an image of the class has more than another one: 0.5 by chance
 _PLAIN = 12.0  # standard deviation of a border of one colour, in levels
 _SHADES = 32  # levels that are one shade of a border
-_AT_ONCE = 1024  # images
 _COLOURS = ("red", "green", "blue")
 
 
@@ -100,11 +100,12 @@ def _probability_of_more(amounts: NDArray[np.float64], members: NDArray[np.bool_
 def _borders(dataset: Dataset) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Of each image's outermost pixels the mean, float64 [N, C], and the largest standard deviation, float64 [N]."""
     colours, variation = np.empty((len(dataset), dataset.image_shape[2])), np.empty(len(dataset))
-    for start in range(0, len(dataset), _AT_ONCE):
-        images = dataset.images[start : start + _AT_ONCE]
+    at_once = images_at_once(dataset.images)
+    for start in range(0, len(dataset), at_once):
+        images = dataset.images[start : start + at_once]
         border = np.concatenate((images[:, 0], images[:, -1], images[:, :, 0], images[:, :, -1]), axis=1)
-        colours[start : start + _AT_ONCE] = border.mean(axis=1)
-        variation[start : start + _AT_ONCE] = border.std(axis=1).max(axis=-1)
+        colours[start : start + at_once] = border.mean(axis=1)
+        variation[start : start + at_once] = border.std(axis=1).max(axis=-1)
     return colours, variation
 
 
