@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from eyebright.backend import keras
 from eyebright.models.architecture import Architecture
+from eyebright.models.convolution import Convolution
 from eyebright.models.layers import preprocess
 from eyebright.models.normalization import FusedBatchNormalization
 from eyebright.models.whitening import PatchWhitening
@@ -83,10 +84,9 @@ def _residual(x: Any, name: str, architecture: Architecture, dtype: str, stream:
 
 
 def _convolution(x: Any, name: str, filters: int, dtype: str, stream: tuple[int, int]) -> Any:
-    return keras.layers.Conv2D(
+    return Convolution(
         filters,
         3,
-        padding="same",
         use_bias=False,  # batch normalisation has a bias of its own
         kernel_initializer=IdentityUniform(*stream),
         dtype=dtype,
