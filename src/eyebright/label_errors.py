@@ -21,9 +21,8 @@ from rich.console import Console
 
 from eyebright.cross_validation import cross_validate, resume_cross_validation
 from eyebright.data.audit import Finding
-from eyebright.data.audit.twins import pixel_digests
 from eyebright.data.catalog import CATALOG
-from eyebright.data.dataset import Dataset
+from eyebright.data.dataset import Dataset, hash_keys
 from eyebright.data.grouping import joined_groups
 from eyebright.errors import DataError, MissingExtraError, RunError, TrainingInterrupted
 from eyebright.paths import whole_path
@@ -88,7 +87,7 @@ def find_label_errors(
     """
     _find_label_issues()  # that it is missing is known before minutes of training
     if dataset.groups is None:  # data that came as arrays
-        dataset = replace(dataset, groups=joined_groups([""] * len(dataset), pixel_digests(dataset.images)))
+        dataset = replace(dataset, groups=joined_groups([""] * len(dataset), hash_keys(dataset.image_hashes)))
     checked = _checked(dataset, folds)
     settings = label_error_settings(dataset, len(checked) - math.ceil(len(checked) / folds), options)
     with ExitStack() as stack:

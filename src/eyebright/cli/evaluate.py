@@ -96,7 +96,7 @@ def _has_test_images(run: RunDirectory, dataset: Dataset, indices: NDArray[np.in
     import zipfile
 
     from eyebright.classifier import npz_to_arrays
-    from eyebright.data.dataset import image_hashes
+    from eyebright.data.dataset import hash_keys, image_hashes
     from eyebright.errors import RunError
 
     path = run.path / "test_predictions.npz"
@@ -108,8 +108,7 @@ def _has_test_images(run: RunDirectory, dataset: Dataset, indices: NDArray[np.in
         raise RunError(
             f"{path}: damaged: it cannot be told whether these are test images of the run. Restore the file."
         ) from error
-    known = {row.tobytes() for row in tests}
-    return any(row.tobytes() in known for row in image_hashes(dataset.images, indices))
+    return not set(hash_keys(tests)).isdisjoint(hash_keys(image_hashes(dataset.images, indices)))
 
 
 def _classifier(run: RunDirectory, checkpoint: str | None) -> Classifier:

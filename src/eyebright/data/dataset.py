@@ -12,10 +12,12 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from eyebright.data.parallel import in_threads
 from eyebright.errors import DataError
 
 SPLIT_NAMES = ("train", "validation", "test")
 _HASHED_AT_ONCE = 4096  # images; part of what the fingerprint is
+_HASHED_BY_A_THREAD = 64  # images in one task
 
 
 class Fold(NamedTuple):
@@ -151,11 +153,27 @@ class Dataset:
             add("groups", self.groups.astype("<i4").tobytes())
         return digest.hexdigest()
 
+    @cached_property
+    def image_hashes(self) -> NDArray[np.uint8]:
+        """uint8 [N, 32]: of all images, see the function of this name."""
+        return image_hashes(self.images, np.arange(len(self)))
+
 
 def image_hashes(images: NDArray[np.uint8], indices: NDArray[np.int64]) -> NDArray[np.uint8]:
     """uint8 [n, 32]: SHA-256 of the pixels of each image in `indices`, to know the same images again."""
-    digests = b"".join(hashlib.sha256(images[index].tobytes()).digest() for index in indices)
+    images = np.asarray(images)  # of a memory map, which takes its time to hand out each image as another
+
+    def some(start: int) -> bytes:
+        part = indices[start : start + _HASHED_BY_A_THREAD]
+        return b"".join(hashlib.sha256(images[index].tobytes()).digest() for index in part)
+
+    digests = b"".join(in_threads(some, range(0, len(indices), _HASHED_BY_A_THREAD)))
     return np.frombuffer(digests, np.uint8).reshape(-1, 32)
+
+
+def hash_keys(hashes: NDArray[np.uint8]) -> list[bytes]:
+    """Hashes [n, 32] as bytes, which can be keys."""
+    return [row.tobytes() for row in hashes]
 
 
 def _check_arrays(

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eyebright.data.dataset import Dataset, Fold
-from eyebright.data.grouping import Units
+from eyebright.data.grouping import Units, refuse_class_of_one_unit
 from eyebright.data.split import given_split, training_pool
 from eyebright.errors import DataError, SettingsError
 
@@ -99,13 +99,7 @@ def _divide(dataset: Dataset, pool: NDArray[np.int64], folds: int, seed: int) ->
 
 
 def _check_units(dataset: Dataset, units: Units, folds: int) -> None:
-    for label, number in units.per_class.items():
-        if number == 1:
-            raise DataError(
-                f"{dataset.name}: all images of the class {dataset.class_names[label]!r} are of one group (or the same "
-                "picture), which cannot be divided between training and testing. Add images of another group, or leave "
-                "the class out."
-            )
+    refuse_class_of_one_unit(dataset, units)
     if len(units) < folds:
         raise DataError(
             f"{dataset.name}: --folds {folds}: there are {len(units)} groups, too few for one in each fold. Give "

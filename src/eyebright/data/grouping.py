@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eyebright.data.dataset import Dataset
+from eyebright.errors import DataError
 from eyebright.randomness import Stream, permutation
 
 _OF_NO_GROUP = 2**32  # beyond every group's number
@@ -89,6 +90,17 @@ def joined_groups(names: Sequence[str], digests: Sequence[bytes]) -> NDArray[np.
     groups = np.full(len(names), -1, np.int32)
     groups[of_several] = np.unique(roots[of_several], return_inverse=True)[1]  # a root is the first of its group
     return groups
+
+
+def refuse_class_of_one_unit(dataset: Dataset, units: Units) -> None:
+    """Raise DataError where all images of a class are one unit: training and testing cannot both have some."""
+    for label, number in units.per_class.items():
+        if number == 1:
+            raise DataError(
+                f"{dataset.name}: all images of the class {dataset.class_names[label]!r} are of one group (or the same "
+                "picture), which cannot be divided between training and testing. Add images of another group, or leave "
+                "the class out."
+            )
 
 
 def has_groups(dataset: Dataset, images: NDArray[np.int64]) -> bool:

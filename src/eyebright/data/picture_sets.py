@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import sys
 from contextlib import closing
 from dataclasses import replace
@@ -14,10 +13,9 @@ from numpy.typing import NDArray
 from eyebright.data import cache
 from eyebright.data.cache_keys import listing_key, packed_key
 from eyebright.data.containers import open_listing, packed_files
-from eyebright.data.dataset import SPLIT_NAMES, Dataset
+from eyebright.data.dataset import SPLIT_NAMES, Dataset, hash_keys, image_hashes
 from eyebright.data.grouping import joined_groups
 from eyebright.data.listing import Listing
-from eyebright.data.parallel import in_threads
 from eyebright.data.picture_names import shown_path
 from eyebright.data.pictures import decode_into, is_other_size, likely_size, refuse_unreadable
 from eyebright.data.progress import shown
@@ -28,7 +26,6 @@ from eyebright.picture_options import DEFAULT_SIDE, PictureOptions
 __all__ = ["open_listing", "read_pictures"]
 
 _NO_SPLIT = len(SPLIT_NAMES)  # in the index, of a picture that came in none
-_HASHED_AT_ONCE = 64  # images
 _MOST_KINDS = 5  # of files that were passed over, in a note
 
 
@@ -106,7 +103,7 @@ def _write(entry: Path, listing: Listing, notes: tuple[str, ...], pixels: NDArra
     labels = {name: label for label, name in enumerate(listing.class_names)}
     pictures = listing.pictures
     pixels = pixels[..., :channels]  # where there is one, all are the same
-    hashes = _hashes(pixels)
+    hashes = hash_keys(image_hashes(pixels, np.arange(len(pixels))))
 
     def canonical(place: int) -> tuple[int, bytes, str, str, str]:
         picture = pictures[place]
@@ -133,16 +130,6 @@ def _write(entry: Path, listing: Listing, notes: tuple[str, ...], pixels: NDArra
         pixels,
         np.array(order),
     )
-
-
-def _hashes(images: NDArray[np.uint8]) -> list[bytes]:
-    """The SHA-256 of the pixels of each image."""
-
-    def some(start: int) -> list[bytes]:
-        chunk = np.ascontiguousarray(images[start : start + _HASHED_AT_ONCE]).reshape(-1, images[0].size)
-        return [hashlib.sha256(image.data).digest() for image in chunk]
-
-    return [digest for part in in_threads(some, range(0, len(images), _HASHED_AT_ONCE)) for digest in part]
 
 
 def _code(split: str) -> int:

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eyebright.data.dataset import Dataset
-from eyebright.data.grouping import Units, choose_units, has_groups
+from eyebright.data.grouping import Units, choose_units, has_groups, refuse_class_of_one_unit
 from eyebright.errors import DataError, SettingsError
 from eyebright.randomness import Stream, permutation
 
@@ -140,13 +140,7 @@ def _take_units(
     """The same in whole groups, as near to the shares as they come."""
     units = Units.of(dataset, pool, seed, step)
     if step == _TEST:
-        for label, number in units.per_class.items():
-            if number == 1:
-                raise DataError(
-                    f"{dataset.name}: all images of the class {dataset.class_names[label]!r} are of one group (or the "
-                    "same picture), which cannot be divided between training and testing. Add images of another group, "
-                    "or leave the class out."
-                )
+        refuse_class_of_one_unit(dataset, units)
     return pool[choose_units(units, shares, dataset.class_counts(pool))[units.of_image]]
 
 

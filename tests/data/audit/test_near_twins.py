@@ -11,7 +11,6 @@ from eyebright.data.audit.agreement import agreement
 from eyebright.data.audit.embedding import averaging, embed, resized
 from eyebright.data.audit.near_twins import find_near_twins
 from eyebright.data.audit.signals import shortcut_findings
-from eyebright.data.audit.twins import pixel_digests
 
 
 def photographs(number, side=32, seed=0):
@@ -31,7 +30,7 @@ def dataset(images, splits=None):
 
 def groups(images):
     data = dataset(images)
-    return find_near_twins(data, pixel_digests(data.images)).groups
+    return find_near_twins(data).groups
 
 
 def test_photographs_have_no_twins():
@@ -77,12 +76,12 @@ def test_of_equal_images_one_of_each_split_is_compared():
     images[15] = images[3]  # in test
     images[18] = np.clip(images[3] * 0.9, 0, 255)  # in test, almost the same
     data = dataset(images, {"train": np.arange(10), "test": np.arange(10, 20)})
-    assert find_near_twins(data, pixel_digests(images)).groups == [[3, 15, 18]]
+    assert find_near_twins(data).groups == [[3, 15, 18]]
 
 
 def test_images_too_small_to_show_much_are_not_compared_and_that_is_said():
     digits = load_dataset("digits")
-    found = find_near_twins(digits, pixel_digests(digits.images))
+    found = find_near_twins(digits)
     assert found.groups == []
     assert found.notes == ["Near duplicates were not looked for: images of 8 × 8 show too little."]
 
@@ -91,7 +90,7 @@ def test_handwritten_digits_that_resemble_each_other_are_not_twins():
     digits = load_dataset("digits")
     large = np.repeat(np.repeat(digits.images, 4, axis=1), 4, axis=2)[:1000]
     blurred = np.round(resized(large, 28)).astype(np.uint8)
-    found = find_near_twins(Dataset(blurred, digits.labels[:1000], digits.class_names, "large"), pixel_digests(blurred))
+    found = find_near_twins(Dataset(blurred, digits.labels[:1000], digits.class_names, "large"))
     assert len(found.groups) <= 5
 
 
@@ -100,7 +99,7 @@ def test_of_too_many_images_those_of_the_test_split_are_compared_and_the_rest_is
     images = photographs(100)
     images[95] = images[90][:, ::-1]
     data = dataset(images, {"train": np.arange(80), "test": np.arange(80, 100)})
-    found = find_near_twins(data, pixel_digests(images))
+    found = find_near_twins(data)
     assert found.groups == [[90, 95]]
     assert found.notes == [
         "Near duplicates were looked for among 30 images, evenly chosen; 70 were left out.",
@@ -113,7 +112,7 @@ def test_of_too_many_similar_pairs_the_most_similar_are_compared(monkeypatch):
     images = photographs(20)
     images[15] = images[10][:, ::-1]
     data = dataset(images)
-    found = find_near_twins(data, pixel_digests(images))
+    found = find_near_twins(data)
     assert found.groups == [[10, 15]]
     assert "only the 3 most similar pairs" in found.notes[0]
 
@@ -147,7 +146,7 @@ def test_the_twins_of_cifar10_that_are_known_are_found(cifar10_path):
     places = [place for test, train in pairs for place in (train, 50_000 + test)]
     kept = np.unique([*places, *range(0, 60_000, 12)])
     some = cifar10.subset(kept)
-    found = find_near_twins(some, pixel_digests(some.images)).groups
+    found = find_near_twins(some).groups
     of_image = {int(kept[place]): number for number, group in enumerate(found) for place in group}
     assert [pair for pair in pairs if of_image.get(pair[1], -1) != of_image.get(50_000 + pair[0], -2)] == []
 
@@ -160,10 +159,10 @@ def test_memory_does_not_grow_with_the_size_of_the_images():
         images[place] = np.kron(small[place % 24, :25, :25], np.ones((40, 40, 1), np.uint8))
     images[24:, 5] ^= 1  # near twins of the first half
     data = dataset(images)
-    digests = pixel_digests(data.images)
+    assert len(data.image_hashes) == 48  # computed before the memory is measured
     tracemalloc.start()
     try:
-        found = find_near_twins(data, digests).groups
+        found = find_near_twins(data).groups
         shortcut_findings(data, ())
         peak = tracemalloc.get_traced_memory()[1]
     finally:

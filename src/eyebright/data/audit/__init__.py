@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 from eyebright.data.audit.classes import class_findings
 from eyebright.data.audit.collection import Collection, collect
@@ -22,7 +22,7 @@ from eyebright.data.audit.near_twins import find_near_twins
 from eyebright.data.audit.pictures import constant_images
 from eyebright.data.audit.report import Finding, Report, refuse_findings, summary_line, write_exclusions
 from eyebright.data.audit.signals import shortcut_findings
-from eyebright.data.audit.twins import exact_twins, leakage_note, pixel_digests, twin_findings
+from eyebright.data.audit.twins import exact_twins, leakage_note, twin_findings
 from eyebright.data.dataset import Dataset
 
 __all__ = [
@@ -52,9 +52,8 @@ def audit(collection: Collection, *, progress: bool = False) -> Report:
     notes = list(collection.notes)
     dataset = collection.dataset
     if dataset is not None:
-        digests = pixel_digests(dataset.images)
-        findings += _of_images(dataset, digests, collection.empty_classes)
-        near = find_near_twins(dataset, digests, progress=progress)
+        findings += _of_images(dataset, collection.empty_classes)
+        near = find_near_twins(dataset, progress=progress)
         findings += twin_findings(dataset, near.groups, near=True)
         findings += shortcut_findings(dataset, collection.files)
         notes += near.notes
@@ -64,15 +63,15 @@ def audit(collection: Collection, *, progress: bool = False) -> Report:
 
 def quick_audit(dataset: Dataset) -> Report:
     """Look at what costs next to nothing: exact twins, images that show nothing, numbers of images."""
-    findings = _of_images(dataset, pixel_digests(dataset.images), ())
+    findings = _of_images(dataset, ())
     note = leakage_note(dataset, findings)
     return Report(dataset.name, len(dataset), tuple(findings), notes=(note,) if note else ())
 
 
-def _of_images(dataset: Dataset, digests: Sequence[bytes], empty_classes: tuple[str, ...]) -> list[Finding]:
+def _of_images(dataset: Dataset, empty_classes: tuple[str, ...]) -> list[Finding]:
     return [
         *class_findings(dataset, empty_classes),
-        *twin_findings(dataset, exact_twins(digests), near=False),
+        *twin_findings(dataset, exact_twins(dataset), near=False),
         *constant_images(dataset),
     ]
 

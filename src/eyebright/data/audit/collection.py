@@ -12,10 +12,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from eyebright.data.audit.twins import pixel_digests
 from eyebright.data.catalog import CATALOG
 from eyebright.data.containers import open_listing
-from eyebright.data.dataset import SPLIT_NAMES, Dataset
+from eyebright.data.dataset import SPLIT_NAMES, Dataset, hash_keys, image_hashes
 from eyebright.data.decode import is_grey
 from eyebright.data.grouping import joined_groups
 from eyebright.data.listing import ListedPicture, Listing
@@ -133,6 +132,7 @@ def _moved_together(pixels: NDArray[np.uint8], readable: list[int]) -> NDArray[n
 
 def _dataset(listing: Listing, pictures: list[ListedPicture], images: NDArray[np.uint8]) -> Dataset:
     labels = {name: label for label, name in enumerate(listing.class_names)}
+    keys = hash_keys(image_hashes(images, np.arange(len(images))))
     splits = {name: np.flatnonzero([picture.split == name for picture in pictures]) for name in SPLIT_NAMES}
     return Dataset(
         images,
@@ -142,5 +142,5 @@ def _dataset(listing: Listing, pictures: list[ListedPicture], images: NDArray[np
         {name: places for name, places in splits.items() if len(places)},
         source=whole_path(listing.root),
         paths=tuple(picture.path for picture in pictures),
-        groups=joined_groups([picture.group for picture in pictures], pixel_digests(images)),
+        groups=joined_groups([picture.group for picture in pictures], keys),
     )

@@ -9,7 +9,7 @@ test data? Purging CIFAR of near-duplicates" (Journal of Imaging 6(6), 2020).
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from statistics import NormalDist
 from typing import Any, NamedTuple
 
@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from eyebright.data.audit.agreement import LEAST_SIDE, agreement, screened_agreement, small_grey
 from eyebright.data.audit.embedding import Embeddings, embed, images_at_once
 from eyebright.data.audit.twins import split_numbers
-from eyebright.data.dataset import Dataset
+from eyebright.data.dataset import Dataset, hash_keys
 from eyebright.data.progress import shown
 
 _SIMILAR = 0.55  # of vectors: the least similar of ten pairs of true twins of CIFAR-10 has 0.58
@@ -43,25 +43,25 @@ class NearTwins(NamedTuple):
     notes: list[str]
 
 
-def find_near_twins(dataset: Dataset, digests: Sequence[bytes], *, progress: bool = False) -> NearTwins:
+def find_near_twins(dataset: Dataset, *, progress: bool = False) -> NearTwins:
     """Find images that are almost the same. Those that are exactly the same count as one.
 
     Args:
         dataset: where to look. Of more than 200,000 images the test and validation images are compared, and as many of
             the others, evenly spread, as come to that number.
-        digests: of the pixels of each image, equal for equal ones.
         progress: whether to show progress bars on standard error.
     """
     height, width, _ = dataset.image_shape
     if min(height, width) < LEAST_SIDE:
         return NearTwins([], [f"Near duplicates were not looked for: images of {width} × {height} show too little."])
-    chosen, notes = _compared_images(dataset, digests)
+    chosen, notes = _compared_images(dataset)
     if len(chosen) < 2:
         return NearTwins([], notes)
     pairs = _similar_pairs(embed(dataset.images, chosen), progress=progress)
     if len(pairs) == _MOST_PAIRS:
         notes.append(f"Many images are alike: only the {_MOST_PAIRS:,} most similar pairs were compared closely.")
-    pairs = pairs[[digests[chosen[one]] != digests[chosen[other]] for one, other, _ in pairs.tolist()]]
+    keys = hash_keys(dataset.image_hashes)
+    pairs = pairs[[keys[chosen[one]] != keys[chosen[other]] for one, other, _ in pairs.tolist()]]
     small = np.concatenate(
         [small_grey(dataset.images[part]) for part in _parts(chosen, images_at_once(dataset.images))]
     )
@@ -71,11 +71,11 @@ def find_near_twins(dataset: Dataset, digests: Sequence[bytes], *, progress: boo
     return NearTwins(_components(pairs[agreeing, :2], len(dataset)), notes)
 
 
-def _compared_images(dataset: Dataset, digests: Sequence[bytes]) -> tuple[NDArray[np.int64], list[str]]:
+def _compared_images(dataset: Dataset) -> tuple[NDArray[np.int64], list[str]]:
     """The images to compare, int64 [n], ascending: of those with the same pixels and the same split one."""
     splits = split_numbers(dataset)
     first = dict[tuple[bytes, int], int]()
-    for index, key in enumerate(zip(digests, splits.tolist(), strict=True)):
+    for index, key in enumerate(zip(hash_keys(dataset.image_hashes), splits.tolist(), strict=True)):
         first.setdefault(key, index)
     distinct = np.array(list(first.values()))
     if len(distinct) <= _MOST:

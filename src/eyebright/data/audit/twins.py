@@ -2,30 +2,23 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable
 
 import numpy as np
 from numpy.typing import NDArray
 
 from eyebright.data.audit.report import Finding
-from eyebright.data.dataset import SPLIT_NAMES, Dataset
+from eyebright.data.dataset import SPLIT_NAMES, Dataset, hash_keys
 
 _NO_SPLIT = -1
-_DIGEST_BYTES = 16  # no two images that differ have the same
 
 
-def exact_twins(digests: Iterable[bytes]) -> list[list[int]]:
-    """Images of equal digests: groups of two and more indices, each ascending, in the order of their first images."""
+def exact_twins(dataset: Dataset) -> list[list[int]]:
+    """Images of the same pixels: groups of two and more indices, each ascending, in the order of their first images."""
     first: dict[bytes, list[int]] = {}
-    for index, digest in enumerate(digests):
-        first.setdefault(digest, []).append(index)
+    for index, key in enumerate(hash_keys(dataset.image_hashes)):
+        first.setdefault(key, []).append(index)
     return [group for group in first.values() if len(group) > 1]
-
-
-def pixel_digests(images: NDArray[np.uint8]) -> list[bytes]:
-    """A hash of the pixels of each image, uint8 [N, H, W, C], by which equal ones are known."""
-    return [hashlib.blake2b(image.tobytes(), digest_size=_DIGEST_BYTES).digest() for image in images]
 
 
 def split_numbers(dataset: Dataset) -> NDArray[np.int64]:
