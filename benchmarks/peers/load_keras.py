@@ -2,33 +2,27 @@
 
 from __future__ import annotations
 
-import argparse
-import json
-import time
-from pathlib import Path
-
 import keras
+import load_task
 
 BATCH_SIZE = 64
 
 
 def main() -> None:
-    flags = argparse.ArgumentParser(description=__doc__)
-    flags.add_argument("directory", type=Path)
-    flags.add_argument("--side", type=int, required=True)
-    arguments = flags.parse_args()
-    imported, started = time.process_time(), time.perf_counter()
-    dataset = keras.utils.image_dataset_from_directory(
-        arguments.directory,
-        image_size=(arguments.side, arguments.side),
-        batch_size=BATCH_SIZE,
-        shuffle=False,
-        crop_to_aspect_ratio=True,
-        verbose=False,
-    )
-    images = sum(len(labels) for _, labels in dataset)
-    seconds, processor_seconds = time.perf_counter() - started, time.process_time() - imported
-    print(json.dumps({"seconds": seconds, "processor_seconds": processor_seconds, "images": images}))
+    arguments = load_task.parser(__doc__).parse_args()
+
+    def load() -> int:
+        dataset = keras.utils.image_dataset_from_directory(
+            arguments.directory,
+            image_size=(arguments.side, arguments.side),
+            batch_size=BATCH_SIZE,
+            shuffle=False,
+            crop_to_aspect_ratio=True,
+            verbose=False,
+        )
+        return sum(len(labels) for _, labels in dataset)
+
+    load_task.report(load_task.timed(load))
 
 
 if __name__ == "__main__":

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import argparse
 import importlib.util
-import json
-import resource
-import time
 from pathlib import Path
 
+import load_task
 import torch
 from torch.utils.data import DataLoader
 
@@ -25,25 +22,16 @@ BATCH_SIZE = 64
 
 
 def main() -> None:
-    flags = argparse.ArgumentParser(description=__doc__)
-    flags.add_argument("directory", type=Path)
-    flags.add_argument("--side", type=int, required=True)
+    flags = load_task.parser(__doc__)
     flags.add_argument("--workers", type=int, required=True)
     arguments = flags.parse_args()
     transform = v2.Compose([v2.Resize(arguments.side), v2.CenterCrop(arguments.side), v2.PILToTensor()])
-    imported, started = time.process_time(), time.perf_counter()
-    dataset = torchvision.datasets.ImageFolder(arguments.directory, transform)
-    loader = DataLoader(dataset, BATCH_SIZE, num_workers=arguments.workers)
-    images = sum(len(labels) for _, labels in loader)
-    seconds, processor_seconds = time.perf_counter() - started, time.process_time() - imported
-    of_workers = resource.getrusage(resource.RUSAGE_CHILDREN)
-    processor_seconds += of_workers.ru_utime + of_workers.ru_stime
-    version = torchvision.__version__
-    print(
-        json.dumps(
-            {"seconds": seconds, "processor_seconds": processor_seconds, "images": images, "torchvision": version}
-        )
-    )
+
+    def load() -> int:
+        dataset = torchvision.datasets.ImageFolder(arguments.directory, transform)
+        return sum(len(labels) for _, labels in DataLoader(dataset, BATCH_SIZE, num_workers=arguments.workers))
+
+    load_task.report(load_task.timed(load) | {"torchvision": torchvision.__version__})
 
 
 if __name__ == "__main__":
