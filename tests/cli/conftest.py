@@ -97,3 +97,19 @@ def pictures(tmp_path_factory: pytest.TempPathFactory, digits: Dataset) -> Path:
     Image.fromarray(noise).save(whole, "JPEG")
     (folder / "truncated.jpg").write_bytes(whole.getvalue()[:2000])
     return folder
+
+
+@pytest.fixture(scope="session")
+def bands(tmp_path_factory: pytest.TempPathFactory) -> Callable[[int], Path]:
+    """Makes a small data set of so many images as a file: bright bands in three places."""
+
+    def make(count: int) -> Path:
+        labels = np.arange(count) % 3
+        images = np.random.default_rng(0).integers(0, 156, (count, 6, 6, 1), np.uint8)
+        for label in range(3):
+            images[labels == label, 2 * label : 2 * label + 2] += 100
+        path = tmp_path_factory.mktemp("data") / "bands.npz"
+        np.savez(path, images=images, labels=labels, class_names=["high", "middle", "low"])
+        return path
+
+    return make

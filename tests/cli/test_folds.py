@@ -3,7 +3,6 @@ import os
 import re
 import signal
 
-import numpy as np
 import pytest
 
 from eyebright.data.folds import fold_datasets
@@ -13,15 +12,8 @@ SHORT = ("--model", "softmax", "--max-steps", 4, "--batch-size", 20)
 
 
 @pytest.fixture(scope="module")
-def npz(tmp_path_factory):
-    """A small data set as a file: bright bands in three places."""
-    labels = np.arange(150) % 3
-    images = np.random.default_rng(0).integers(0, 156, (150, 6, 6, 1), np.uint8)
-    for label in range(3):
-        images[labels == label, 2 * label : 2 * label + 2] += 100
-    path = tmp_path_factory.mktemp("data") / "bands.npz"
-    np.savez(path, images=images, labels=labels, class_names=["high", "middle", "low"])
-    return path
+def npz(bands):
+    return bands(150)
 
 
 def test_there_is_a_line_a_fold_and_one_for_all_images(npz, tmp_path, process):

@@ -3,7 +3,6 @@ import re
 import tomllib
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from eyebright import Classifier
@@ -18,15 +17,8 @@ SHORT = ("--model", "softmax", "--max-steps", 4, "--batch-size", 50)
 
 
 @pytest.fixture(scope="module")
-def npz(tmp_path_factory):
-    """A small data set as a file: bright bands in three places."""
-    labels = np.arange(200) % 3
-    images = np.random.default_rng(0).integers(0, 156, (200, 6, 6, 1), np.uint8)
-    for label in range(3):
-        images[labels == label, 2 * label : 2 * label + 2] += 100
-    path = tmp_path_factory.mktemp("data") / "bands.npz"
-    np.savez(path, images=images, labels=labels, class_names=["high", "middle", "low"])
-    return path
+def npz(bands):
+    return bands(200)
 
 
 def results_of(answer):
