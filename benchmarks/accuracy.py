@@ -78,7 +78,7 @@ PROMISES = {
     f"best-fc{TEACHER}": Promise(3, 0.71, minutes_amx=45, one_view=True),
     "fast-cnn": Promise(5, 0.93, minutes=14, minutes_amx=6),
     "default-cnn": Promise(5, 0.94, minutes=25, minutes_amx=12),
-    "best-cnn": Promise(3, 0.955),
+    "best-cnn": Promise(1, 0.955),
 }
 
 
