@@ -22,8 +22,8 @@ from rich.console import Console
 from eyebright.cross_validation import cross_validate, resume_cross_validation
 from eyebright.data.audit import Finding
 from eyebright.data.catalog import CATALOG
-from eyebright.data.dataset import Dataset, hash_keys
-from eyebright.data.grouping import joined_groups
+from eyebright.data.dataset import Dataset
+from eyebright.data.grouping import same_pixels_together
 from eyebright.errors import DataError, MissingExtraError, RunError, TrainingInterrupted
 from eyebright.paths import whole_path
 from eyebright.picture_options import PictureOptions
@@ -86,8 +86,7 @@ def find_label_errors(
         TrainingInterrupted: Ctrl-C or SIGTERM; with a directory, what was done is kept.
     """
     _find_label_issues()  # that it is missing is known before minutes of training
-    if dataset.groups is None:  # data that came as arrays
-        dataset = replace(dataset, groups=joined_groups([""] * len(dataset), hash_keys(dataset.image_hashes)))
+    dataset = same_pixels_together(dataset)
     checked = _checked(dataset, folds)
     settings = label_error_settings(dataset, len(checked) - math.ceil(len(checked) / folds), options)
     with ExitStack() as stack:

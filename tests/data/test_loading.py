@@ -14,6 +14,7 @@ from sklearn.datasets import load_digits
 from eyebright.data.catalog import CATALOG, CatalogFile
 from eyebright.data.loading import data_directory, load_dataset
 from eyebright.data.readers import read_arrays
+from eyebright.data.split import split_dataset
 from eyebright.errors import DataError, DownloadError, MissingExtraError
 
 # Digits
@@ -180,6 +181,22 @@ def test_a_path_is_read(tmp_path):
     np.savez(tmp_path / "pictures.npz", images=images, labels=labels)
     for path in (tmp_path / "pictures.npz", str(tmp_path / "pictures.npz")):
         np.testing.assert_array_equal(load_dataset(path).images[..., 0], images)
+
+
+def test_images_of_the_same_pixels_stay_on_one_side_of_a_split(tmp_path):
+    images = np.random.default_rng(0).integers(0, 256, (60, 8, 8, 3), np.uint8)
+    images[30:] = images[:30]  # each image twice
+    np.savez(tmp_path / "twice.npz", images=images, labels=np.arange(60) % 30 % 2)
+    dataset = load_dataset(tmp_path / "twice.npz")
+    assert dataset.groups.tolist() == [*range(30), *range(30)]
+    for seed in range(5):
+        split = split_dataset(dataset, validation=0.2, test_fraction=0.2, seed=seed)
+        sides = [set(side % 30) for side in (split.train, split.validation, split.test)]
+        assert sum(map(len, sides)) == 30
+
+
+def test_images_that_all_differ_are_in_no_group():
+    assert load_dataset("digits").groups is None
 
 
 def test_a_name_wins_over_a_directory_that_bears_it(tmp_path, monkeypatch):

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from eyebright.data.dataset import Dataset
+from eyebright.data.dataset import Dataset, hash_keys
 from eyebright.errors import DataError
 from eyebright.randomness import Stream, permutation
 
@@ -90,6 +90,16 @@ def joined_groups(names: Sequence[str], digests: Sequence[bytes]) -> NDArray[np.
     groups = np.full(len(names), -1, np.int32)
     groups[of_several] = np.unique(roots[of_several], return_inverse=True)[1]  # a root is the first of its group
     return groups
+
+
+def same_pixels_together(dataset: Dataset) -> Dataset:
+    """The data set with a group for images of the same pixels, where it has no groups: as picture files are read."""
+    if dataset.groups is not None:
+        return dataset
+    keys = hash_keys(dataset.image_hashes)
+    if len(set(keys)) == len(keys):
+        return dataset
+    return replace(dataset, groups=joined_groups([""] * len(keys), keys))
 
 
 def refuse_class_of_one_unit(dataset: Dataset, units: Units) -> None:

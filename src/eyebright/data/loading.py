@@ -10,6 +10,7 @@ import numpy as np
 
 from eyebright.data.catalog import CATALOG, DIGITS, CatalogEntry
 from eyebright.data.dataset import Dataset
+from eyebright.data.grouping import same_pixels_together
 from eyebright.data.listing import read_exclusions
 from eyebright.errors import DataError, MissingExtraError, SettingsError, suggestion
 from eyebright.paths import expanded
@@ -29,6 +30,8 @@ def load_dataset(
 
     A data set of the catalogue is downloaded at its first use, verified, and kept in the data directory. One that was
     put there by hand, in any form that is recognised, is used as it is.
+
+    Images of the same pixels come as a group, so that no split parts them.
 
     Its `source` is the absolute path that was read; for data of the catalogue `<name>:<data directory>`, or the name
     alone where nothing lies in the data directory.
@@ -52,7 +55,8 @@ def load_dataset(
     """
     options = options or PictureOptions.model_validate({})
     if isinstance(data, str) and data in CATALOG:
-        return _of_arrays(_load_entry(CATALOG[data], data_directory(data_dir), progress=progress), options)
+        dataset = _of_arrays(_load_entry(CATALOG[data], data_directory(data_dir), progress=progress), options)
+        return same_pixels_together(dataset)
     path = expanded(data)
     if not os.path.lexists(path):
         if isinstance(data, Path):
@@ -64,7 +68,7 @@ def load_dataset(
 
     dataset = read_arrays(path)
     dataset = read_pictures(path, options, progress=progress) if dataset is None else _of_arrays(dataset, options)
-    return replace(dataset, source=str(path.resolve()))
+    return same_pixels_together(replace(dataset, source=str(path.resolve())))
 
 
 def _of_arrays(dataset: Dataset, options: PictureOptions) -> Dataset:
