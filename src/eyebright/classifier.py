@@ -122,6 +122,7 @@ class Classifier:
         images: NDArray[np.uint8],
         indices: NDArray[np.int64] | None = None,
         tta: TestTimeAugmentation | None = None,
+        progress: bool = False,
     ) -> Logits:
         """Logits.
 
@@ -129,6 +130,7 @@ class Classifier:
             images: as for `predict`.
             indices: int64 [n], which of the images; None for all.
             tta: other views than the classifier's own: "none" for one view of each image.
+            progress: whether to show a progress bar on standard error.
 
         Returns:
             float32 [n, classes].
@@ -137,13 +139,14 @@ class Classifier:
             DataError: images of another shape or type.
             ClassifierError: an unknown `tta`.
         """
-        return self.viewed_logits(images, indices, tta).mean
+        return self.viewed_logits(images, indices, tta, progress).mean
 
     def viewed_logits(
         self,
         images: NDArray[np.uint8],
         indices: NDArray[np.int64] | None = None,
         tta: TestTimeAugmentation | None = None,
+        progress: bool = False,
     ) -> ViewedLogits:
         """Logits as `logits` gives them, and besides those of one view, from the same pass over the images."""
         if images.dtype != np.uint8 or images.ndim != 4 or images.shape[1:] != self.image_shape:
@@ -158,7 +161,7 @@ class Classifier:
             return ViewedLogits(*[np.empty((0, len(self.class_names)), np.float32)] * 2)
         if views not in self._compiled:
             self._compiled[views] = compiled_viewed_logits(self._model, views)
-        return self._compiled[views](images, chosen)
+        return self._compiled[views](images, chosen, progress)
 
     @cached_property
     def _model(self) -> keras.Model:

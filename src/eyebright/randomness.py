@@ -24,6 +24,7 @@ class Stream(IntEnum):
     BATCHES = 3
     DROPOUT = 4
     AUGMENTATION = 5
+    BOOTSTRAP = 6
 
 
 def random_words(seed: int, stream: Stream, step: int, count: int) -> NDArray[np.uint64]:
@@ -32,7 +33,7 @@ def random_words(seed: int, stream: Stream, step: int, count: int) -> NDArray[np
     Args:
         seed: the run's seed, 0 … 2⁶⁴ - 1.
         stream: what the numbers are for.
-        step: training step, epoch or index of a weight, 0 … 2⁶⁴ - 1.
+        step: training step, epoch, draw or index of a weight, 0 … 2⁶⁴ - 1.
         count: how many words.
 
     Returns:

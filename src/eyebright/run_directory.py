@@ -26,6 +26,7 @@ import os
 import shutil
 from collections.abc import Iterator, Mapping
 from datetime import datetime
+from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Self
@@ -35,6 +36,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from eyebright.data.dataset import Dataset
 from eyebright.data.split import Split
 from eyebright.errors import RunError
+from eyebright.ledger import LooksOfData, count_look, looks_of_data
 from eyebright.settings import Settings
 from eyebright.sources import read_layer, validated
 from eyebright.storage import json_bytes, write_file
@@ -187,6 +189,11 @@ class RunDirectory:
         write_file(self.path / "settings.toml", settings.to_toml())
         self.settings = settings
 
+    @cached_property
+    def looks_of_data(self) -> LooksOfData:
+        """How often any run met the test images of these data, as of this run's last look."""
+        return looks_of_data(self.data.fingerprint)
+
     @property
     def test_looks(self) -> int:
         """How often a model of this run met the test images."""
@@ -199,11 +206,16 @@ class RunDirectory:
         return looks
 
     def count_test_look(self) -> int:
-        """Note that a model is about to meet the test images; hold the lock. Returns the number of looks so far."""
+        """Note that a model is about to meet the test images, in the user's ledger, too; hold the lock.
+
+        Returns:
+            The number of looks of this run so far; `looks_of_data` has that of all runs on these data.
+        """
         looks = self.test_looks + 1
         write_file(self.path / "looks.json", json_bytes({"test_looks": looks}))
+        self.looks_of_data = count_look(self.data.fingerprint, self.path)
         if self.results is not None:
-            self.write_results({**self.results, "test_looks": looks})
+            self.write_results({**self.results, "test_looks": looks, **self.looks_of_data.to_dict()})
         return looks
 
     def _read_record(self, name: str) -> dict[str, Any] | None:

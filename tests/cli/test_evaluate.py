@@ -7,8 +7,11 @@ import pytest
 from eyebright.data.split import split_dataset
 
 KEYS = {
-    "accuracy", "accuracy_ci95", "n", "log_loss", "class_names", "per_class", "confusion_matrix",
-    "tta", "data", "split", "test_looks",
+    "accuracy", "accuracy_ci95", "n", "groups", "log_loss", "log_loss_ci95", "class_names", "per_class", "tta",
+    "confusion_matrix", "top_k", "top_k_accuracy", "top_k_accuracy_ci95", "balanced_accuracy",
+    "balanced_accuracy_ci95", "macro", "weighted", "brier_score", "brier_score_ci95", "roc_auc", "ece", "ece_ci95",
+    "ece_if_calibrated", "ece_bins", "classwise_ece", "classwise_ece_ci95", "reliability", "data", "split",
+    "test_looks", "test_looks_of_data", "runs_that_looked",
 }  # fmt: skip
 
 
@@ -47,7 +50,7 @@ def test_json_has_the_names_that_machines_read_and_nothing_else_is_printed(run_c
     assert read.keys() == KEYS
     assert read["accuracy"] == finished.results["test_accuracy"]
     assert read["accuracy_ci95"] == finished.results["test_accuracy_ci95"]
-    assert read["log_loss"] == finished.results["test_loss"]
+    assert read["log_loss"] == pytest.approx(finished.results["test_loss"])
     assert read["n"] == finished.results["test_images"] == np.sum(read["confusion_matrix"])
     assert [row["label"] for row in read["per_class"]] == read["class_names"] == list("0123456789")
     assert (read["data"], read["split"], read["test_looks"], read["tta"]) == ("digits", "test", 2, "none")
@@ -67,8 +70,9 @@ def test_each_run_on_test_images_is_a_look_and_none_on_others(run_copy, command)
 
 
 def test_a_look_changes_nothing_else(run_copy, finished, command):
-    command("evaluate", run_copy)
-    assert json.loads((run_copy / "results.json").read_text()) == {**finished.results, "test_looks": 2}
+    read = figures(command("evaluate", run_copy, "--json"))
+    counted = {name: read[name] for name in ("test_looks", "test_looks_of_data", "runs_that_looked")}
+    assert json.loads((run_copy / "results.json").read_text()) == {**finished.results, **counted}
 
 
 def test_the_runs_own_splits_are_as_large_as_in_training(run_copy, command, split):
@@ -220,6 +224,11 @@ def test_tables_show_every_class_with_its_figures(run_copy, finished, command):
     assert rest[0] == "Test-time augmentation none: the image as it is"
     per_class = [line.split() for line in rest if line.count("│") == 7]
     assert [row[1] for row in per_class] == list("0123456789")
+    summary = {line.split("│")[1].strip(): line.split("│")[3] for line in rest if line.count("│") == 4}
+    assert len(summary) == 11
+    assert all(" to " in interval for name, interval in summary.items() if name != "all classes")
+    reliability = [line.split("│") for line in rest if line.count("│") == 5]
+    assert sum(int(row[2]) for row in reliability) == 359
     matrix = [line.split("│")[2:-1] for line in rest if line.count("│") == 12]
     assert sum(0 if cell.strip() == "·" else int(cell) for row in matrix for cell in row) == 359
     assert out.endswith("Looks at the run's test images so far: 2\n")
@@ -263,3 +272,41 @@ def test_a_run_that_was_copied_is_a_run(finished, tmp_path, command):
     copy = shutil.copytree(finished.path, tmp_path / "elsewhere")
     assert figures(command("evaluate", copy, "--json"))["accuracy"] == finished.results["test_accuracy"]
     assert looks(finished.path) == 1
+
+
+def test_the_looks_of_all_runs_at_these_data_are_counted_and_said(finished, tmp_path, monkeypatch, command):
+    monkeypatch.setenv("EYEBRIGHT_LEDGER", str(tmp_path / "ledger.json"))
+    one, other = (shutil.copytree(finished.path, tmp_path / name) for name in ("one", "other"))
+    assert "This test set" not in command("evaluate", one).out
+    read = figures(command("evaluate", one, "--json"))
+    assert (read["test_looks"], read["test_looks_of_data"], read["runs_that_looked"]) == (3, 2, 1)
+    lines = command("evaluate", other).out.splitlines()
+    assert lines[-2:] == [
+        "This test set has been looked at 3 times by 2 runs.",
+        "Looks at the run's test images so far: 2",
+    ]
+    read = figures(command("evaluate", other, "--split", "validation", "--json"))
+    assert (read["test_looks"], read["test_looks_of_data"], read["runs_that_looked"]) == (None, None, None)
+
+
+def test_a_damaged_ledger_stops_nothing_and_is_said(run_copy, tmp_path, monkeypatch, command):
+    ledger = tmp_path / "ledger.json"
+    ledger.write_text("{")
+    monkeypatch.setenv("EYEBRIGHT_LEDGER", str(ledger))
+    code, out, err = command("evaluate", run_copy, "--json")
+    assert (code, json.loads(out)["test_looks"], json.loads(out)["test_looks_of_data"]) == (0, 2, None)
+    assert err.startswith(f"{ledger}: the ledger of looks at test images cannot be used")
+    code, out, err = command("evaluate", run_copy)
+    assert (code, err) == (0, "")
+    assert out.splitlines()[-2].startswith(f"{ledger}: the ledger")
+    assert ledger.read_text() == "{"
+
+
+def test_the_k_of_the_top_k_accuracy(run_copy, command):
+    assert figures(command("evaluate", run_copy, "--split", "validation", "--json"))["top_k"] == 5
+    read = figures(command("evaluate", run_copy, "--split", "validation", "--top-k", 2, "--json"))
+    assert (read["top_k"], read["accuracy"] <= read["top_k_accuracy"]) == (2, True)
+    code, out, err = command("evaluate", run_copy, "--top-k", 10)
+    assert (code, out) == (2, "")
+    assert "--top-k 10: of 10 classes, k must lie in 1 … 9" in err
+    assert looks(run_copy) == 1

@@ -1,11 +1,13 @@
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
+from sklearn.metrics import roc_auc_score, top_k_accuracy_score
 
 from eyebright.classifier import Classifier
 from eyebright.data.dataset import Dataset
-from eyebright.errors import DataError
+from eyebright.errors import ClassifierError, DataError, SettingsError
 from eyebright.evaluation.evaluate import evaluate
 from eyebright.metrics.intervals import wilson_interval
 from eyebright.models import Architecture
@@ -114,8 +116,55 @@ def test_dictionary_is_json_with_the_names_that_machines_read():
     result = evaluate(brightness_classifier(), dataset(PIXELS, LABELS))
     read = json.loads(json.dumps(result.to_dict(), allow_nan=False))
     assert read.keys() == {
-        "accuracy", "accuracy_ci95", "n", "log_loss", "class_names", "per_class", "confusion_matrix", "tta",
+        "accuracy", "accuracy_ci95", "n", "groups", "log_loss", "log_loss_ci95", "class_names", "per_class", "tta",
+        "confusion_matrix", "top_k", "top_k_accuracy", "top_k_accuracy_ci95", "balanced_accuracy",
+        "balanced_accuracy_ci95", "macro", "weighted", "brier_score", "brier_score_ci95", "roc_auc", "ece", "ece_ci95",
+        "ece_if_calibrated", "ece_bins", "classwise_ece", "classwise_ece_ci95", "reliability",
     }  # fmt: skip
     assert read["confusion_matrix"] == CONFUSION
-    assert read["per_class"][0].keys() == {"label", "support", "precision", "recall", "recall_ci95", "f1"}
+    assert read["per_class"][0].keys() == {
+        "label", "support", "precision", "precision_ci95", "recall", "recall_ci95", "f1", "f1_ci95", "roc_auc",
+        "roc_auc_ci95",
+    }  # fmt: skip
+    means = {f"{name}{of}" for name in ("precision", "recall", "f1") for of in ("", "_ci95")}
+    assert read["macro"].keys() == read["weighted"].keys() == means
+    assert read["roc_auc"].keys() == {"macro", "macro_ci95", "weighted", "weighted_ci95"}
     assert (read["n"], read["accuracy"], read["class_names"]) == (7, 5 / 7, list(NAMES))
+
+
+def test_the_figures_are_of_the_probabilities_that_the_classifier_gives():
+    classifier, images = brightness_classifier(), dataset(PIXELS, LABELS)
+    result = evaluate(classifier, images, top_k=2)
+    probabilities = classifier.predict(images.images)
+    assert result.top_k_accuracy == top_k_accuracy_score(LABELS, probabilities, k=2)
+    areas = [roc_auc_score(images.labels == label, probabilities[:, label]) for label in range(3)]
+    assert [row["roc_auc"] for row in result.per_class] == pytest.approx(areas)
+    assert result.brier_score == pytest.approx(
+        np.square(np.eye(3)[LABELS] - probabilities).sum(axis=1).mean(), rel=1e-5
+    )
+
+
+def test_images_of_one_group_are_known_as_such():
+    groups = np.array([0, 0, 0, -1, 1, 1, -1], np.int32)
+    images = replace(dataset(PIXELS, LABELS), groups=groups)
+    assert evaluate(brightness_classifier(), images).groups == 4
+    assert evaluate(brightness_classifier(), images, np.array([0, 3, 4, 6])).groups is None
+    assert evaluate(brightness_classifier(), images).accuracy == 5 / 7
+
+
+def test_a_top_k_that_means_nothing_is_refused():
+    assert evaluate(brightness_classifier(), dataset(PIXELS, LABELS)).top_k is None
+    for k in (0, 3, -1):
+        with pytest.raises(SettingsError, match=rf"--top-k {k}: of 3 classes, k must lie in 1 … 2"):
+            evaluate(brightness_classifier(), dataset(PIXELS, LABELS), top_k=k)
+
+
+@pytest.mark.parametrize("bias", [np.nan, np.inf])
+def test_logits_that_are_not_finite_are_refused(bias):
+    classifier = brightness_classifier()
+    weights = {**classifier.weights, "logits/bias": np.array([0, bias, -255], np.float32)}
+    broken = Classifier(classifier.architecture, NAMES, weights)
+    with pytest.raises(
+        ClassifierError, match="logits are not finite for 7 of 7 images .the first: image 0.*Train anew"
+    ):
+        evaluate(broken, dataset(PIXELS, LABELS))

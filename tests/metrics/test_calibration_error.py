@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from itertools import pairwise
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from eyebright.metrics.calibration_error import (
+    chance_error,
     classwise_calibration_error,
     equal_mass_bins,
     error_if_calibrated,
@@ -30,6 +32,7 @@ def predictions(draw: st.DrawFn) -> tuple[NDArray[np.int32], NDArray[np.float64]
     return numbers.integers(0, classes, n).astype(np.int32), scores / scores.sum(axis=1, keepdims=True)
 
 
+@settings(deadline=None)
 @given(st.integers(1, 40), st.integers(1, 200), st.integers(0, 2**32 - 1))
 def test_bins_differ_by_at_most_one_image_where_nothing_is_tied(bins: int, n: int, seed: int) -> None:
     sizes = np.bincount(equal_mass_bins(np.random.default_rng(seed).permutation(n) / n, bins))
@@ -37,6 +40,7 @@ def test_bins_differ_by_at_most_one_image_where_nothing_is_tied(bins: int, n: in
     assert sizes.max() - sizes.min() <= 1
 
 
+@settings(deadline=None)
 @given(predictions(), st.integers(1, 20))
 def test_the_same_prediction_is_always_in_the_same_bin_and_bins_are_in_order(
     case: tuple[NDArray[np.int32], NDArray[np.float64]], bins: int
@@ -49,10 +53,9 @@ def test_the_same_prediction_is_always_in_the_same_bin_and_bins_are_in_order(
     assert all(len(set(numbers[confidences == value])) == 1 for value in confidences)
 
 
+@settings(deadline=None)
 @given(predictions(), st.integers(1, 20))
-def test_ece_is_the_mean_gap_of_the_images_bins(
-    case: tuple[NDArray[np.int32], NDArray[np.float64]], bins: int
-) -> None:
+def test_ece_is_the_mean_gap_of_the_images_bins(case: tuple[NDArray[np.int32], NDArray[np.float64]], bins: int) -> None:
     labels, probabilities = case
     members = defaultdict(list)
     for image, number in enumerate(equal_mass_bins(probabilities.max(axis=1), bins)):
@@ -64,6 +67,7 @@ def test_ece_is_the_mean_gap_of_the_images_bins(
     assert expected_calibration_error(labels, probabilities, bins) == pytest.approx(gap / len(labels))
 
 
+@settings(deadline=None)
 @given(predictions())
 def test_no_figure_depends_on_the_order_of_the_images(case: tuple[NDArray[np.int32], NDArray[np.float64]]) -> None:
     labels, probabilities = case
@@ -71,6 +75,7 @@ def test_no_figure_depends_on_the_order_of_the_images(case: tuple[NDArray[np.int
         assert figure(labels, probabilities) == pytest.approx(figure(labels[::-1], probabilities[::-1]))
 
 
+@settings(deadline=None)
 @given(predictions())
 def test_the_reliability_table_holds_every_image_once_and_gives_the_ece(
     case: tuple[NDArray[np.int32], NDArray[np.float64]],
@@ -80,7 +85,7 @@ def test_the_reliability_table_holds_every_image_once_and_gives_the_ece(
     assert sum(row["images"] for row in table) == len(labels)
     ece = sum(row["images"] * abs(row["accuracy"] - row["mean_confidence"]) for row in table) / len(labels)
     assert expected_calibration_error(labels, probabilities) == pytest.approx(ece)
-    for row, following in zip(table, table[1:], strict=False):
+    for row, following in pairwise(table):
         assert row["highest_confidence"] < following["lowest_confidence"]
     assert all(row["accuracy_ci95"][0] <= row["accuracy"] <= row["accuracy_ci95"][1] for row in table)
 
@@ -102,8 +107,9 @@ def test_the_error_of_a_calibrated_classifier_is_what_a_simulation_shows() -> No
     numbers = np.random.default_rng(0)
     logits = 2 * numbers.standard_normal((1500, 4))
     probabilities = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    steps = probabilities.cumsum(axis=1)
     shown = [
-        expected_calibration_error((probabilities.cumsum(axis=1) < numbers.random((1500, 1))).sum(axis=1), probabilities)
-        for _ in range(200)
+        expected_calibration_error((steps < numbers.random((1500, 1))).sum(axis=1), probabilities) for _ in range(100)
     ]
-    assert error_if_calibrated(probabilities) == pytest.approx(np.mean(shown), rel=0.06)
+    assert error_if_calibrated(probabilities) == pytest.approx(np.mean(shown), rel=0.08)
+    assert chance_error(probabilities.max(axis=1))[1] == pytest.approx(np.std(shown), rel=0.25)

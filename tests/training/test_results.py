@@ -79,7 +79,7 @@ def test_with_test_time_augmentation_the_accuracy_of_one_view_stands_beside_that
         assert results[f"{name}_ci95"] == list(wilson_interval(correct, 30))
     evaluation = evaluate(classifier, dataset, test)
     assert (evaluation.accuracy, evaluation.tta) == (results["test_accuracy"], tta)
-    assert evaluation.log_loss == results["test_loss"]
+    assert evaluation.log_loss == pytest.approx(results["test_loss"])
     with np.load(run.path / "test_predictions.npz", allow_pickle=False) as kept:
         assert str(kept["tta"]) == tta
         np.testing.assert_array_equal(kept["logits"], logits["test_accuracy"])

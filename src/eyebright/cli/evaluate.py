@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from eyebright.cli.output import print_json, print_table
+from eyebright.cli.output import print_json
 from eyebright.cli.run_data import load_run_data
 
 if TYPE_CHECKING:
@@ -16,10 +17,7 @@ if TYPE_CHECKING:
 
     from eyebright.classifier import Classifier
     from eyebright.data.dataset import Dataset
-    from eyebright.evaluation.evaluate import Evaluation
     from eyebright.run_directory import RunDirectory
-
-_MOST_CLASSES_SHOWN = 20  # a larger confusion matrix is for --json
 
 
 def evaluate(
@@ -35,6 +33,14 @@ def evaluate(
         typer.Option(metavar="step-N", help="Evaluate this checkpoint.", show_default="the saved classifier"),
     ] = None,
     split: Annotated[str, typer.Option(help="Which images: test, validation or train.")] = "test",
+    top_k: Annotated[
+        int | None,
+        typer.Option(
+            metavar="K",
+            help="For the top-k accuracy: the share of images whose own class is among the first K.",
+            show_default="5 where there are more classes, else none",
+        ),
+    ] = None,
     data_dir: Annotated[
         Path | None, typer.Option(help="Where data sets of the catalogue are kept.", envvar="EYEBRIGHT_DATA")
     ] = None,
@@ -42,8 +48,9 @@ def evaluate(
 ) -> None:
     """Measure a run's classifier or checkpoint exactly.
 
-    Every image of the split counts once. A run of a model on any of the run's test images, in whatever data they lie,
-    counts as a look, which results.json records: choose on validation images.
+    Every image of the split counts once, and every figure has a 95% interval: where it would lie with other images of
+    the same kind. A run of a model on any of the run's test images, in whatever data they lie, counts as a look, which
+    results.json and the user's ledger of looks record: choose on validation images.
     """
     from eyebright.errors import SettingsError, suggestion
     from eyebright.run_directory import RunDirectory
@@ -59,17 +66,31 @@ def evaluate(
     indices = _indices(directory, dataset, split, own)
     classifier = _classifier(directory, checkpoint)
 
+    from eyebright.evaluation.evaluate import checked_top_k
     from eyebright.evaluation.evaluate import evaluate as evaluate_classifier
+    from eyebright.ledger import LooksOfData
 
-    looks = None
+    checked_top_k(top_k, len(classifier.class_names))  # before it counts as a look
+    looks, of_data = None, LooksOfData(None, None)
     if (split == "test") if own else _has_test_images(directory, dataset, indices):
         with directory.locked():
             looks = directory.count_test_look()
-    evaluation = evaluate_classifier(classifier, dataset, indices)
+        of_data = directory.looks_of_data
+    evaluation = evaluate_classifier(classifier, dataset, indices, top_k=top_k, progress=not json)
     if json:
-        print_json({**evaluation.to_dict(), "data": dataset.name, "split": split, "test_looks": looks})
-    else:
-        _print_tables(evaluation, f"{dataset.name}, {split} images", looks)
+        if of_data.warning:
+            print(of_data.warning, file=sys.stderr)
+        counted = {"test_looks": looks, **of_data.to_dict()}
+        print_json({**evaluation.to_dict(), "data": dataset.name, "split": split, **counted})
+        return
+
+    from eyebright.cli.evaluation_tables import print_evaluation
+
+    print_evaluation(evaluation, f"{dataset.name}, {split} images")
+    if of_data.sentence:
+        print(of_data.sentence)
+    if looks is not None:
+        print(f"Looks at the run's test images so far: {looks}")
 
 
 def _indices(run: RunDirectory, dataset: Dataset, split: str, own: bool) -> NDArray[np.int64]:
@@ -133,41 +154,3 @@ def _classifier(run: RunDirectory, checkpoint: str | None) -> Classifier:
         architecture, settings = run_architecture(run), run.settings
         return checkpoints.load_classifier(checkpoint, architecture, run.data.class_names, settings.tta, settings.fit)
     return Classifier.load(run.path)
-
-
-def _print_tables(evaluation: Evaluation, what: str, looks: int | None) -> None:
-    from rich.table import Table
-
-    from eyebright.models.inference import VIEWS
-
-    low, high = evaluation.accuracy_ci95
-    print(
-        f"Accuracy {evaluation.accuracy:.4f} (95% interval {low:.4f} to {high:.4f}) on {evaluation.n:,} images "
-        f"({what}); log loss {evaluation.log_loss:.4f}"
-    )
-    print(f"Test-time augmentation {evaluation.tta}: {VIEWS[evaluation.tta]}")
-    print("Per class:")
-    table = Table("class", "images", "precision", "recall", "95% interval", "F1")
-    for row in evaluation.per_class:
-        interval = "{:.3f} to {:.3f}".format(*row["recall_ci95"]) if row["recall_ci95"] else "–"
-        figures = (_figure(row["precision"]), _figure(row["recall"]), interval, _figure(row["f1"]))
-        table.add_row(row["label"], f"{row['support']:,}", *figures)
-    print_table(table)
-    if len(evaluation.class_names) <= _MOST_CLASSES_SHOWN:
-        print("Confusion matrix, an image's class down, what it was taken for across:")
-        print_table(_confusion_table(evaluation))
-    if looks is not None:
-        print(f"Looks at the run's test images so far: {looks}")
-
-
-def _confusion_table(evaluation: Evaluation) -> Any:
-    from rich.table import Table
-
-    table = Table("", *evaluation.class_names)
-    for name, row in zip(evaluation.class_names, evaluation.confusion_matrix.tolist(), strict=True):
-        table.add_row(name, *(f"{count:,}" if count else "·" for count in row))
-    return table
-
-
-def _figure(value: float | None) -> str:
-    return "–" if value is None else f"{value:.3f}"

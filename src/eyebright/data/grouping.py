@@ -41,9 +41,7 @@ class Units:
             seed: of the split.
             step: of `Stream.SPLIT`.
         """
-        groups = np.full(len(images), -1) if dataset.groups is None else dataset.groups[images].astype(np.int64)
-        numbers = np.where(groups < 0, _OF_NO_GROUP + np.arange(len(images)), groups)
-        _, first, unit = np.unique(numbers, return_index=True, return_inverse=True)
+        _, first, unit = np.unique(_group_numbers(dataset, images), return_index=True, return_inverse=True)
         by_first = np.argsort(first, kind="stable")
         renumbered = np.empty_like(by_first)
         renumbered[by_first] = np.arange(len(by_first))
@@ -118,6 +116,12 @@ def has_groups(dataset: Dataset, images: NDArray[np.int64]) -> bool:
     return dataset.groups is not None and bool((dataset.groups[images] >= 0).any())
 
 
+def units_of_images(dataset: Dataset, images: NDArray[np.int64]) -> NDArray[np.int64] | None:
+    """The unit of each of some images, int64 [n], from 0 without gaps; None where no two of them are of one group."""
+    numbers, unit = np.unique(_group_numbers(dataset, images), return_inverse=True)
+    return None if len(numbers) == len(images) else unit.astype(np.int64)
+
+
 def choose_units(units: Units, shares: NDArray[np.int64], available: NDArray[np.int64]) -> NDArray[np.bool_]:
     """Choose whole units so that the numbers of their images come near to each class's share.
 
@@ -162,6 +166,12 @@ def choose_units(units: Units, shares: NDArray[np.int64], available: NDArray[np.
                 change(unit)
                 improved = True
     return np.array(taken, bool)
+
+
+def _group_numbers(dataset: Dataset, images: NDArray[np.int64]) -> NDArray[np.int64]:
+    """int64 [n], equal for images of one group alone."""
+    groups = np.full(len(images), -1) if dataset.groups is None else dataset.groups[images].astype(np.int64)
+    return np.where(groups < 0, _OF_NO_GROUP + np.arange(len(images)), groups)
 
 
 def _class_counts(of_image: NDArray[np.int64], labels: NDArray[np.int32], units: int) -> list[list[tuple[int, int]]]:

@@ -84,9 +84,6 @@ def classwise_calibration_errors(
 def error_if_calibrated(probabilities: NDArray[np.floating], bins: int = BINS) -> float:
     """About what ECE these confidences would show by chance if each of them were exactly right.
 
-    The number of right images in a bin is then a sum of independent draws, nearly normal, of variance Σ p (1 - p); the
-    mean distance of a normal number from its mean is √(2/π) standard deviations.
-
     Args:
         probabilities: float [N, classes].
         bins: as for `expected_calibration_error`.
@@ -94,9 +91,23 @@ def error_if_calibrated(probabilities: NDArray[np.floating], bins: int = BINS) -
     >>> round(error_if_calibrated(np.tile([0.75, 0.25], (100, 1))), 4)
     0.0345
     """
-    confidences = probabilities.max(axis=1).astype(np.float64)
-    variances = np.bincount(equal_mass_bins(confidences, bins), weights=confidences * (1 - confidences))
-    return float(np.sqrt(np.maximum(variances, 0) * 2 / np.pi).sum() / len(confidences))
+    return chance_error(probabilities.max(axis=1), bins)[0]
+
+
+def chance_error(predictions: NDArray[np.floating], bins: int = BINS) -> tuple[float, float]:
+    """Mean and standard deviation of the `binned_error` that predictions show by chance where each is exactly right.
+
+    The number of outcomes in a bin is then a sum of independent draws, nearly normal, of variance Σ p (1 - p); the mean
+    distance of a normal number from its mean is √(2/π) standard deviations, and varies by √(1 - 2/π) of them.
+
+    Args:
+        predictions: float [N], probabilities.
+        bins: at most so many, of equal mass.
+    """
+    wide = predictions.astype(np.float64)
+    variances = np.maximum(np.bincount(equal_mass_bins(wide, bins), weights=wide * (1 - wide)), 0)
+    mean, deviation = np.sqrt(variances * 2 / np.pi).sum(), np.sqrt(variances.sum() * (1 - 2 / np.pi))
+    return float(mean) / len(wide), float(deviation) / len(wide)
 
 
 def reliability_table(

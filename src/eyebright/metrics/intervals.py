@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import statistics
+from collections.abc import Sequence
 
 _DEVIATIONS_95 = 1.96  # of a normal distribution, that 95% of it lie within
 
@@ -38,3 +40,38 @@ def trials_needed(successes: int, trials: int, half_width: float) -> int:
     """
     proportion = (successes + 1) / (trials + 2)  # all of ten is no proof of always (Laplace)
     return math.ceil(proportion * (1 - proportion) * (_DEVIATIONS_95 / half_width) ** 2)
+
+
+def mean_interval(values: Sequence[float], confidence: float = 0.95) -> tuple[float, float] | None:
+    """Student's interval of the mean that some values come from, as those of several seeds.
+
+    Args:
+        values: at least two; None where all are the same, which tells nothing of how they vary.
+        confidence: 0 … 1.
+
+    >>> low, high = mean_interval([0.92, 0.93, 0.94])
+    >>> f"{low:.4f} to {high:.4f}"
+    '0.9052 to 0.9548'
+    """
+    return _student(values, confidence, 1 / len(values))
+
+
+def next_value_interval(values: Sequence[float], confidence: float = 0.95) -> tuple[float, float] | None:
+    """Where one more value of the same kind will lie (prediction interval), by Student's distribution.
+
+    Args:
+        values: at least two; None where all are the same.
+        confidence: 0 … 1.
+    """
+    return _student(values, confidence, 1 + 1 / len(values))
+
+
+def _student(values: Sequence[float], confidence: float, variances: float) -> tuple[float, float] | None:
+    """The mean, plus and minus what so many times the variance of one value amounts to."""
+    from scipy.special import stdtrit
+
+    mean, deviation = statistics.mean(values), statistics.stdev(values)
+    if not deviation:
+        return None
+    half = float(stdtrit(len(values) - 1, (1 + confidence) / 2)) * deviation * math.sqrt(variances)
+    return mean - half, mean + half

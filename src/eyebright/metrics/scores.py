@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from eyebright.metrics.class_scores import ClassCounts
 from eyebright.metrics.intervals import wilson_interval
 
 
@@ -28,6 +29,19 @@ def accuracy_score(labels: NDArray[np.int32], scores: NDArray[np.floating]) -> f
     return count_correct(labels, scores) / len(labels)
 
 
+def ranks(labels: NDArray[np.int32], scores: NDArray[np.floating]) -> NDArray[np.int64]:
+    """The place of each image's own class among all, int64 [N], from 0; of equal scores the first class comes first.
+
+    The share of ranks below k is the top-k accuracy.
+
+    >>> ranks(np.array([1, 1]), np.array([[0.2, 0.7, 0.1], [0.5, 0.2, 0.3]]))
+    array([0, 2])
+    """
+    own = scores[np.arange(len(labels)), labels][:, np.newaxis]  # [N, 1]
+    before = np.arange(scores.shape[1]) < labels[:, np.newaxis]  # [N, classes]
+    return ((scores > own) | ((scores == own) & before)).sum(axis=1)
+
+
 def log_loss(labels: NDArray[np.int32], logits: NDArray[np.floating]) -> float:
     """Mean cross-entropy in nats.
 
@@ -42,6 +56,32 @@ def log_loss(labels: NDArray[np.int32], logits: NDArray[np.floating]) -> float:
 
     log_probabilities = log_softmax(logits.astype(np.float64), axis=1)
     return float(-log_probabilities[np.arange(len(labels)), labels].mean())
+
+
+def log_losses(labels: NDArray[np.int32], probabilities: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Cross-entropy of each image in nats, float64 [N].
+
+    A probability of 0 counts as the smallest that float64 holds in full (2.2e-308), so that no loss is infinite.
+
+    Args:
+        labels: int32 [N].
+        probabilities: float [N, classes].
+    """
+    own = probabilities[np.arange(len(labels)), labels].astype(np.float64)
+    return -np.log(np.maximum(own, np.finfo(np.float64).tiny))
+
+
+def brier_losses(labels: NDArray[np.int32], probabilities: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Squared distance of each image's probabilities from the truth, summed over all classes, float64 [N], 0 … 2.
+
+    Their mean is the Brier score in its original form (Brier, 1950); that of two classes is often given as half of it.
+
+    >>> brier_losses(np.array([0]), np.array([[0.75, 0.25]]))
+    array([0.125])
+    """
+    distances = probabilities.astype(np.float64)
+    distances[np.arange(len(labels)), labels] -= 1
+    return np.square(distances).sum(axis=1)
 
 
 def confusion_matrix(labels: NDArray[np.int32], scores: NDArray[np.floating]) -> NDArray[np.int64]:
@@ -65,18 +105,23 @@ def per_class_scores(confusion: NDArray[np.int64], class_names: tuple[str, ...])
     >>> per_class_scores(np.array([[3, 1], [0, 4]]), ("cat", "dog"))[0]["precision"]
     1.0
     """
+    counts = ClassCounts.of(confusion)
     rows: list[dict[str, Any]] = []
-    for name, hits, support, taken in zip(
-        class_names, confusion.diagonal().tolist(), confusion.sum(1).tolist(), confusion.sum(0).tolist(), strict=True
-    ):
+    for label, name in enumerate(class_names):
+        hits, support = int(counts.hits[label]), int(counts.support[label])
         rows.append(
             {
                 "label": name,
                 "support": support,
-                "precision": hits / taken if taken else None,
-                "recall": hits / support if support else None,
+                "precision": defined(counts.precision[label]),
+                "recall": defined(counts.recall[label]),
                 "recall_ci95": list(wilson_interval(hits, support)) if support else None,
-                "f1": 2 * hits / (support + taken) if support + taken else None,
+                "f1": defined(counts.f1[label]),
             }
         )
     return rows
+
+
+def defined(value: float | np.float64) -> float | None:
+    """A figure as JSON has it: None where it is not a number."""
+    return None if np.isnan(value) else float(value)

@@ -7,12 +7,13 @@ arXiv 2404.00498).
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from eyebright.backend import keras, tf
+from eyebright.data.progress import shown
 from eyebright.settings import TestTimeAugmentation
 
 # Of images × views, so that many views of an image need no more memory than one, nor large images more than small ones.
@@ -51,7 +52,11 @@ class ViewedLogits(NamedTuple):
     one_view: Logits
 
 
-ViewedLogitsFunction = Callable[[Images, NDArray[np.int64]], ViewedLogits]
+class ViewedLogitsFunction(Protocol):
+    """Logits of the images that indices name, with a progress bar on standard error where that is asked for."""
+
+    def __call__(self, images: Images, indices: NDArray[np.int64], progress: bool = False) -> ViewedLogits:
+        """Both means [n, classes] of the images uint8 [N, H, W, C] in `indices` int64 [n]."""
 
 
 def compiled_logits(model: keras.Model) -> LogitsFunction:
@@ -80,10 +85,11 @@ def compiled_viewed_logits(model: keras.Model, tta: TestTimeAugmentation) -> Vie
     views_at_once = min(_VIEWS_AT_ONCE, _VALUES_AT_ONCE // int(np.prod(model.input.shape[1:])))
     images_at_once = max(1, views_at_once // len(_WEIGHTS[tta]))
 
-    def logits(images: Images, indices: NDArray[np.int64]) -> ViewedLogits:
+    def logits(images: Images, indices: NDArray[np.int64], progress: bool = False) -> ViewedLogits:
         batches = [indices[start : start + images_at_once] for start in range(0, len(indices), images_at_once)]
-        means, one_views = zip(*(logits_of_batch(images[batch]) for batch in batches), strict=True)
-        return ViewedLogits(*(np.concatenate([part.numpy() for part in parts]) for parts in (means, one_views)))
+        parts = shown(batches, "Images", len(indices), len, progress=progress)
+        means, one_views = zip(*(logits_of_batch(images[batch]) for batch in parts), strict=True)
+        return ViewedLogits(*(np.concatenate([part.numpy() for part in of_parts]) for of_parts in (means, one_views)))
 
     return logits
 

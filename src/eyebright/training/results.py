@@ -66,6 +66,7 @@ def finish_run(
         "data_fingerprint": dataset.fingerprint,
         "weights_sha256": classifier.weights_sha256,
         "test_looks": run.test_looks,
+        **run.looks_of_data.to_dict(),
         "versions": versions(),
     }
     _remove_unfinished(run.path)

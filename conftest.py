@@ -1,0 +1,22 @@
+"""What holds for tests and for the examples in docstrings: none of them writes where the user's own things lie."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+
+import pytest
+
+_DIRECTORY = pytest.StashKey[tempfile.TemporaryDirectory]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Looks at test images are counted in a ledger of this run of the tests."""
+    config.stash[_DIRECTORY] = tempfile.TemporaryDirectory(prefix="eyebright-tests-ledger-")
+    os.environ["EYEBRIGHT_LEDGER"] = str(Path(config.stash[_DIRECTORY].name) / "test_looks.json")
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Remove it."""
+    config.stash[_DIRECTORY].cleanup()
