@@ -16,13 +16,16 @@ PUBLIC = [
     "EyebrightError",
     "Run",
     "Settings",
+    "SeveralSeeds",
     "cross_validate",
     "evaluate",
     "load_dataset",
     "preset_settings",
     "resume",
     "resume_cross_validation",
+    "resume_seeds",
     "train",
+    "train_seeds",
 ]
 
 

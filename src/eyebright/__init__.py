@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from eyebright.evaluation.evaluate import evaluate
     from eyebright.presets import preset_settings
     from eyebright.settings import Settings
+    from eyebright.several_seeds import SeveralSeeds, resume_seeds, train_seeds
     from eyebright.training.trainer import Run, resume, train
 
 __version__ = "0.1.0"
@@ -33,13 +34,16 @@ _HOMES = {
     "EyebrightError": "eyebright.errors",
     "Run": "eyebright.training.trainer",
     "Settings": "eyebright.settings",
+    "SeveralSeeds": "eyebright.several_seeds",
     "cross_validate": "eyebright.cross_validation",
     "evaluate": "eyebright.evaluation.evaluate",
     "load_dataset": "eyebright.data.loading",
     "preset_settings": "eyebright.presets",
     "resume": "eyebright.training.trainer",
     "resume_cross_validation": "eyebright.cross_validation",
+    "resume_seeds": "eyebright.several_seeds",
     "train": "eyebright.training.trainer",
+    "train_seeds": "eyebright.several_seeds",
 }
 
 __all__ = [
@@ -49,13 +53,16 @@ __all__ = [
     "EyebrightError",
     "Run",
     "Settings",
+    "SeveralSeeds",
     "cross_validate",
     "evaluate",
     "load_dataset",
     "preset_settings",
     "resume",
     "resume_cross_validation",
+    "resume_seeds",
     "train",
+    "train_seeds",
 ]
 
 

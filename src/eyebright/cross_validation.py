@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,26 +11,23 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.console import Console
 
-from eyebright.backend import keras, versions
+from eyebright.backend import versions
 from eyebright.classifier import arrays_to_npz, npz_to_arrays
 from eyebright.data.dataset import Dataset
 from eyebright.data.folds import fold_datasets
 from eyebright.data.split import split_dataset, training_pool
-from eyebright.errors import RunError, StorageError, TrainingInterrupted
+from eyebright.errors import RunError, StorageError
 from eyebright.metrics.intervals import wilson_interval
 from eyebright.metrics.scores import count_correct, log_loss
 from eyebright.run_directory import DataRecord, RunDirectory, check_free, fold_path
+from eyebright.run_series import Part, check_flags, forget_results_of_missing, train_parts
 from eyebright.settings import Settings
-from eyebright.sources import as_text, flag
 from eyebright.storage import write_file
 from eyebright.suggestions import command
 from eyebright.training import trainer
-from eyebright.training.extension import extended_settings
-from eyebright.training.interrupts import Interrupts
 from eyebright.training.learnt_images import FILE, image_keys
-from eyebright.training.origins import Origins, kept_origins, load_origins
+from eyebright.training.origins import kept_origins, load_origins
 from eyebright.training.preparation import settle
-from eyebright.training.progress import say
 
 _OUT_OF_FOLD = "out_of_fold.npz"
 
@@ -104,7 +100,7 @@ def cross_validate(
         trainer.say_settings(console, settings, dataset, reason)
     with run.locked():
         origins.keep(run)
-        return _train_folds(run, dataset, parts, origins, console, title)
+        return _finish(run, dataset, parts, train_parts(run, _series(run, parts, title), origins, console))
 
 
 def resume_cross_validation(
@@ -133,69 +129,19 @@ def resume_cross_validation(
         raise RunError(f"{run_dir}: this is a run, not a cross-validation. Go on with it by train --resume.")
     with run.locked():
         run.check_same_data(dataset)
-        _check_flags(run, flags or {})
+        check_flags(run, flags or {}, "cross-validation")
         parts = fold_datasets(dataset, run.data.folds, run.settings.split_seed)
-        if not all((fold_path(run.path, part.fold.number) / "results.json").is_file() for part in parts if part.fold):
-            (run.path / "results.json").unlink(missing_ok=True)  # a fold was removed: they are no longer its results
+        forget_results_of_missing(run, _series(run, parts, title))
         origins = kept_origins(run, dataset, console)  # the copies: the originals may be others by now
         origins.keep(run)
-        return _train_folds(run, dataset, parts, origins, console, title)
+        return _finish(run, dataset, parts, train_parts(run, _series(run, parts, title), origins, console))
 
 
-def _check_flags(run: RunDirectory, flags: Mapping[str, Any]) -> None:
-    """Refuse flags that are not what a cross-validation was begun with, its length included."""
-    for key in ("epochs", "max_steps"):
-        own, value = getattr(run.settings, key), flags.get(key)
-        if value not in (None, own):
-            raise RunError(
-                f"{flag(key)} {value}: contradicts the cross-validation {run.path}, which has {as_text(own)} and "
-                "cannot be made longer. Leave the flag out."
-            )
-    extended_settings(run, flags, run.data.training_images)
-
-
-def _train_folds(
-    run: RunDirectory,
-    dataset: Dataset,
-    parts: list[Dataset],
-    origins: Origins,
-    console: Console | None,
-    title: str | None,
-) -> CrossValidation:
-    """Train every fold that is not finished, and put the folds' figures together. Hold the lock."""
-    runs: list[trainer.Run] = []
-    with Interrupts() as interrupts:
-        for number, part in enumerate(parts, start=1):
-            name = f"{title or 'Fold'} {number} of {len(parts)}"
-            try:
-                runs.append(_train_fold(run, part, number, origins, console, name))
-            except TrainingInterrupted as error:
-                raise _interrupted(run, f"{name}: {str(error).partition(';')[0]}", error.exit_code - 128) from error
-            results = runs[-1].results
-            low, high = results["test_accuracy_ci95"]
-            say(
-                console,
-                f"{name}: accuracy {results['test_accuracy']:.4f} (95% interval {low:.4f} to {high:.4f}) on "
-                f"{results['test_images']:,} images",
-            )
-            if interrupts.received is not None and number < len(parts):
-                raise _interrupted(run, f"{name}: Finished", interrupts.received)
-    return _finish(run, dataset, parts, runs)
-
-
-def _train_fold(
-    run: RunDirectory, part: Dataset, number: int, origins: Origins, console: Console | None, name: str
-) -> trainer.Run:
-    path = fold_path(run.path, number)
-    keras.utils.clear_session()  # of the fold before: its graphs and pixels would stay in memory
-    if os.path.lexists(path):
-        return trainer.resume(path, part, console=console, title=name)
-    return trainer.train(run.settings, part, path, console=console, title=name, origins=origins)
-
-
-def _interrupted(run: RunDirectory, what: str, signal: int) -> TrainingInterrupted:
-    go_on = command("train", "--resume", run.path)
-    return TrainingInterrupted(f"{what}; everything is saved. Go on with: {go_on}", signal)
+def _series(run: RunDirectory, parts: list[Dataset], title: str | None) -> list[Part]:
+    return [
+        Part(fold_path(run.path, number), run.settings, part, f"{title or 'Fold'} {number} of {len(parts)}")
+        for number, part in enumerate(parts, start=1)
+    ]
 
 
 def _finish(run: RunDirectory, dataset: Dataset, parts: list[Dataset], runs: list[trainer.Run]) -> CrossValidation:

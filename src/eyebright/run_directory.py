@@ -15,7 +15,8 @@ results.json           written last: it marks a finished run
 
 The directory of a cross-validation has settings.toml, data.json (with the number of folds) and results.json, too;
 beside them out_of_fold.npz, and a run's directory for each fold, fold-1/ and so on. Its learnt_images.npz is of what
-all its runs begin with alone.
+all its runs begin with alone. That of runs of several seeds is the same, without out_of_fold.npz, and with seed-0/ and
+so on.
 """
 
 from __future__ import annotations
@@ -60,7 +61,8 @@ class DataRecord(BaseModel):
     test_images: int
     source: str = ""  # of the data set; older runs have none
     folds: int | None = Field(None, ge=2)  # how many; of a cross-validation, not of the runs in it
-    fold: tuple[int, int] | None = None  # of a run in one: the number of its fold, and of how many
+    seeds: int | None = Field(None, ge=2)  # how many; of runs of several seeds, not of each of them
+    fold: tuple[int, int] | None = None  # of a run in a cross-validation: the number of its fold, and of how many
 
     @classmethod
     def of(cls, dataset: Dataset, split: Split, folds: int | None = None) -> Self:
@@ -125,7 +127,7 @@ class RunDirectory:
         """Open the directory of a run that was begun.
 
         Raises:
-            RunError: it is none, or that of a cross-validation, which has a run for each fold.
+            RunError: it is none, or that of a cross-validation or of several seeds, which has a run for each.
             SettingsError: its settings.toml has an unknown key or a value out of range.
         """
         run = cls.open_any(path)
@@ -134,11 +136,16 @@ class RunDirectory:
                 f"{path}: this is a cross-validation of {run.data.folds} runs. Give one of them, for example "
                 f"{fold_path(path, 1)}."
             )
+        if run.data.seeds is not None:
+            raise RunError(
+                f"{path}: these are {run.data.seeds} runs of several seeds. Give one of them, for example "
+                f"{seed_path(path, run.settings.seed)}."
+            )
         return run
 
     @classmethod
     def open_any(cls, path: Path) -> Self:
-        """The same for a run or a cross-validation; the latter has a number of `data.folds`."""
+        """The same for a run, a cross-validation (which has a number of `data.folds`), or several `data.seeds`."""
         if not _is_run(path):
             raise RunError(f"{path}: {_why_no_run(path)}")
         layer = read_layer(path / "settings.toml")
@@ -250,6 +257,11 @@ class RunDirectory:
 def fold_path(path: Path, number: int) -> Path:
     """Where a cross-validation keeps the run of a fold, counted from 1."""
     return path / f"fold-{number}"
+
+
+def seed_path(path: Path, seed: int) -> Path:
+    """Where runs of several seeds keep that of a seed."""
+    return path / f"seed-{seed}"
 
 
 def check_free(path: Path) -> None:

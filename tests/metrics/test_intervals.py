@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.stats import t as student
 
-from eyebright.metrics.intervals import trials_needed, wilson_interval
+from eyebright.metrics.intervals import mean_interval, next_value_interval, trials_needed, wilson_interval
 
 
 def wilson(successes, trials, z):
@@ -52,3 +53,24 @@ def test_as_many_trials_as_are_said_to_be_needed_give_an_interval_of_that_width(
     likely = (successes + 1) / (trials + 2)
     low, high = wilson_interval(round(likely * needed), needed)
     assert (high - low) / 2 == pytest.approx(half_width, rel=0.1)
+
+
+def test_intervals_over_seeds_are_students():
+    values = [0.91, 0.93, 0.92, 0.9]
+    mean, deviation = np.mean(values), np.std(values, ddof=1)
+    low, high = student.interval(0.95, 3, mean, deviation / 2)
+    assert mean_interval(values) == pytest.approx((low, high))
+    low, high = student.interval(0.95, 3, mean, deviation * math.sqrt(1.25))
+    assert next_value_interval(values) == pytest.approx((low, high))
+
+
+def test_values_that_are_all_the_same_do_not_tell_how_they_vary():
+    assert mean_interval([0.9, 0.9, 0.9]) is None
+    assert next_value_interval([0.1] * 7) is None
+
+
+def test_one_more_seed_lies_in_its_interval_as_often_as_it_says():
+    samples = np.random.default_rng(0).normal(0.9, 0.01, (1000, 6))
+    intervals = [next_value_interval(row[:5].tolist()) for row in samples]
+    held = np.mean([low <= row[5] <= high for row, (low, high) in zip(samples, intervals, strict=True)])
+    assert 0.93 < held < 0.97

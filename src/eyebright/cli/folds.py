@@ -11,17 +11,22 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from eyebright.cross_validation import CrossValidation
+    from eyebright.several_seeds import SeveralSeeds
     from eyebright.training.trainer import Run
 
 
-def check_folds(folds: int | None, flags: Mapping[str, Any]) -> None:
-    """Refuse a number of folds that is none, and flags that mean nothing beside folds.
+def check_folds(folds: int | None, flags: Mapping[str, Any], seeds: int | None = None) -> None:
+    """Refuse a number of folds or seeds that is none, and flags that mean nothing beside folds.
 
     Raises:
         SettingsError: either of them.
     """
+    if seeds is not None and seeds < 2:
+        raise SettingsError(f"--seeds {seeds}: what varies with the seed shows with at least 2 seeds.")
     if folds is None:
         return
+    if seeds is not None:
+        raise SettingsError(f"--seeds {seeds}: excludes --folds {folds}: train with one of the two.")
     if folds < 2:
         raise SettingsError(f"--folds {folds}: cross-validation needs at least 2 folds.")
     if flags.get("test_fraction") is not None:
@@ -31,7 +36,7 @@ def check_folds(folds: int | None, flags: Mapping[str, Any]) -> None:
         )
 
 
-def summarise_folds(result: Run | CrossValidation, console: Console | None) -> None:
+def summarise_folds(result: Run | CrossValidation | SeveralSeeds, console: Console | None) -> None:
     """Print the figures of a cross-validation, and what to do next."""
     from eyebright.suggestions import command
     from eyebright.training.progress import say

@@ -13,6 +13,7 @@ from eyebright.cli.flags import with_settings_flags
 from eyebright.cli.folds import check_folds, summarise_folds
 from eyebright.cli.output import console_for, print_json_line
 from eyebright.cli.run_data import load_fitted, load_run_data
+from eyebright.cli.seeds import summarise_seeds
 from eyebright.sources import flag
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from eyebright.cross_validation import CrossValidation
     from eyebright.data.dataset import Dataset
     from eyebright.settings import Settings
+    from eyebright.several_seeds import SeveralSeeds
     from eyebright.training.trainer import Run
 
 _WIDE = 0.05  # to either side: a 95% interval that is wider comes from too few test images
@@ -60,6 +62,15 @@ def train(
             show_default=False,
         ),
     ] = None,
+    seeds: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N",
+            help="Train N times instead of once, with the seeds --seed, --seed + 1 and so on, to know how much of the "
+            "accuracy is luck.",
+            show_default=False,
+        ),
+    ] = None,
     data_dir: Annotated[
         Path | None, typer.Option(help="Where data sets of the catalogue are kept.", envvar="EYEBRIGHT_DATA")
     ] = None,
@@ -73,7 +84,7 @@ def train(
     ] = False,
     **flags: Any,
 ) -> None:
-    """Train a classifier and test it once; or, with --folds, several, to know better how good they are.
+    """Train a classifier and test it once; or, with --folds or --seeds, several, to know better how good they are.
 
     Settings come from the preset, over it from --config, over that from the flags. The defaults shown are those of the
     fc model's preset `default`; what a run uses is printed at its start.
@@ -85,12 +96,14 @@ def train(
             f"--run-dir {run_dir}": run_dir,
             "--strict": strict,
             f"--folds {folds}": folds,
+            f"--seeds {seeds}": seeds,
         }
         run = _resume(resume, data, data_dir, once, flags, console)
     else:
-        check_folds(folds, flags)
-        run = _train(data, data_dir, config, run_dir, flags, folds, console, strict=strict)
-    (summarise_folds if "folds" in run.results else _summarise)(run, console)
+        check_folds(folds, flags, seeds)
+        run = _train(data, data_dir, config, run_dir, flags, folds, seeds, console, strict=strict)
+    kinds = {"folds": summarise_folds, "seeds": summarise_seeds}
+    next((say for kind, say in kinds.items() if kind in run.results), _summarise)(run, console)
     if json:
         print_json_line(run.results)
 
@@ -102,10 +115,11 @@ def _train(
     run_dir: Path | None,
     flags: Mapping[str, Any],
     folds: int | None,
+    seeds: int | None,
     console: Console | None,
     *,
     strict: bool,
-) -> Run | CrossValidation:
+) -> Run | CrossValidation | SeveralSeeds:
     # What can be wrong with the command is found out before anything large is imported or read.
     from eyebright.paths import whole_path
     from eyebright.presets import resolve_settings
@@ -133,12 +147,15 @@ def _train(
     )
 
     from eyebright.cross_validation import cross_validate
+    from eyebright.several_seeds import train_seeds
     from eyebright.training import trainer
 
     while True:
         try:
             if folds is not None:
                 return cross_validate(settings, dataset, path, folds=folds, console=console)
+            if seeds is not None:
+                return train_seeds(settings, dataset, path, seeds=seeds, console=console)
             return trainer.train(settings, dataset, path, console=console, started=_STARTED)
         except RunExistsError:
             if run_dir is not None:
@@ -182,7 +199,7 @@ def _resume(
     excluded: Mapping[str, object],
     flags: Mapping[str, Any],
     console: Console | None,
-) -> Run | CrossValidation:
+) -> Run | CrossValidation | SeveralSeeds:
     from eyebright.errors import RunError
     from eyebright.run_directory import RunDirectory
 
@@ -193,14 +210,17 @@ def _resume(
     dataset = load_run_data(run, data, data_dir, progress=console is not None)
 
     from eyebright.cross_validation import resume_cross_validation
+    from eyebright.several_seeds import resume_seeds
     from eyebright.training import trainer
 
     if run.data.folds is not None:
         return resume_cross_validation(run_dir, dataset, flags=flags, console=console)
+    if run.data.seeds is not None:
+        return resume_seeds(run_dir, dataset, flags=flags, console=console)
     return trainer.resume(run_dir, dataset, flags=flags, console=console, started=_STARTED)
 
 
-def _summarise(run: Run | CrossValidation, console: Console | None) -> None:
+def _summarise(run: Run | CrossValidation | SeveralSeeds, console: Console | None) -> None:
     from eyebright.metrics.intervals import trials_needed
     from eyebright.suggestions import command
     from eyebright.training.progress import say
