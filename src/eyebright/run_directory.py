@@ -65,13 +65,14 @@ class DataRecord(BaseModel):
     fold: tuple[int, int] | None = None  # of a run in a cross-validation: the number of its fold, and of how many
 
     @classmethod
-    def of(cls, dataset: Dataset, split: Split, folds: int | None = None) -> Self:
+    def of(cls, dataset: Dataset, split: Split, folds: int | None = None, seeds: int | None = None) -> Self:
         """The record of a data set, split as the run splits it.
 
         Args:
             dataset: of the run.
             split: of the data set.
             folds: their number, for the directory of a cross-validation.
+            seeds: their number, for the directory of runs of several seeds.
         """
         return cls(
             name=dataset.name,
@@ -83,6 +84,7 @@ class DataRecord(BaseModel):
             test_images=len(split.test),
             source=dataset.source,
             folds=folds,
+            seeds=seeds,
             fold=dataset.fold,
         )
 

@@ -75,7 +75,7 @@ def train_seeds(
     split = split_dataset(dataset, **settings.split)
     origins = load_origins(settings, dataset, image_keys(dataset), [split], console)
     settings, reason = settle(settings, dataset, split.train, origins.pretrained)
-    record = DataRecord.of(dataset, split).model_copy(update={"seeds": seeds})
+    record = DataRecord.of(dataset, split, seeds=seeds)
     series = RunDirectory.create(run_dir, settings, record, {FILE: origins.learnt.to_bytes()})
     trainer.say_settings(console, settings, dataset, reason)
     with series.locked():

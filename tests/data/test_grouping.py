@@ -6,6 +6,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from eyebright.data.dataset import Dataset
+from eyebright.data.grouping import units_of_images
 from eyebright.data.split import split_dataset
 from eyebright.errors import DataError
 
@@ -185,3 +186,13 @@ def test_a_given_split_is_used_as_it_is():
     dataset = grouped([0, 1] * 10, [7] * 20, {"train": np.arange(10), "test": np.arange(10, 20)})
     split = split_dataset(dataset, validation=0, test_fraction=0.2, seed=0)
     assert (split.train.tolist(), split.test.tolist()) == (list(range(10)), list(range(10, 20)))
+
+
+def test_the_units_of_some_images_are_numbered_without_gaps_and_none_where_no_two_are_of_one_group():
+    dataset = grouped([0, 1, 0, 1, 0, 1], [7, 7, -1, 3, 3, -1])
+    units = units_of_images(dataset, np.arange(6))
+    assert units.dtype == np.int64
+    assert sorted(set(units.tolist())) == [0, 1, 2, 3]
+    assert (units[0] == units[1], units[3] == units[4], units[2] == units[5]) == (True, True, False)
+    assert units_of_images(dataset, np.array([0, 2, 3, 5])) is None
+    assert units_of_images(Dataset(dataset.images, dataset.labels, NAMES, "fruit"), np.arange(6)) is None

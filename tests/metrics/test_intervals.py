@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.stats import binom
 from scipy.stats import t as student
 
 from eyebright.metrics.intervals import mean_interval, next_value_interval, trials_needed, wilson_interval
@@ -44,6 +45,18 @@ def test_interval_holds_the_truth_as_often_as_it_says():
     intervals = {int(count): wilson_interval(int(count), 200) for count in np.unique(successes)}
     held = np.mean([intervals[int(count)][0] <= 0.9 <= intervals[int(count)][1] for count in successes])
     assert 0.93 < held < 0.97
+
+
+@pytest.mark.parametrize("trials", [100, 1_000, 10_000])
+@pytest.mark.parametrize("share", [0.5, 0.9, 0.99])
+def test_coverage_in_draws_is_what_wilsons_formula_says_exactly(trials, share):
+    drawn, counts = np.unique(np.random.default_rng(trials).binomial(trials, share, 10_000), return_counts=True)
+    intervals = [wilson_interval(int(successes), trials) for successes in drawn]
+    held = sum(count for count, (low, high) in zip(counts, intervals, strict=True) if low <= share <= high) / 10_000
+    outcomes = np.arange(trials + 1)
+    half = 1.959963984540054 * math.sqrt(share * (1 - share) / trials)  # it holds the share where |k/n - share| ≤ half
+    exact = binom.pmf(outcomes, trials, share)[np.abs(outcomes / trials - share) <= half].sum()
+    assert held == pytest.approx(exact, abs=0.007)
 
 
 @pytest.mark.parametrize(("successes", "trials"), [(5, 10), (8, 10), (10, 10), (0, 3), (60, 100), (95, 100)])

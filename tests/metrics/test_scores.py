@@ -6,7 +6,16 @@ from hypothesis.extra import numpy as hnp
 from sklearn import metrics as sklearn_metrics
 
 from eyebright.metrics.intervals import wilson_interval
-from eyebright.metrics.scores import accuracy_score, confusion_matrix, count_correct, log_loss, per_class_scores
+from eyebright.metrics.scores import (
+    accuracy_score,
+    brier_losses,
+    confusion_matrix,
+    count_correct,
+    log_loss,
+    log_losses,
+    per_class_scores,
+    ranks,
+)
 
 
 @st.composite
@@ -94,3 +103,23 @@ def test_many_classes_do_not_overflow():
     n = 300
     labels = np.arange(n, dtype=np.int32)
     assert (confusion_matrix(labels, np.eye(n)) == np.eye(n)).all()
+
+
+def test_a_probability_of_zero_has_a_large_loss_that_is_finite():
+    losses = log_losses(np.array([0, 1], np.int32), np.array([[0.0, 1.0], [0.0, 1.0]]))
+    assert losses == pytest.approx([-np.log(np.finfo(float).tiny), 0])
+
+
+def test_brier_losses_are_the_squared_distances_from_the_truth():
+    probabilities = np.array([[0.5, 0.3, 0.2], [0.0, 1.0, 0.0], [1.0, 0.0, 0.0]])
+    kept = probabilities.copy()
+    assert brier_losses(np.array([0, 1, 2], np.int32), probabilities) == pytest.approx([0.25 + 0.09 + 0.04, 0, 2])
+    assert (probabilities == kept).all()
+
+
+@given(labelled())
+@settings(deadline=None)
+def test_the_place_of_a_class_is_that_in_the_order_from_the_highest_score_down(case):
+    labels, logits = case
+    order = np.argsort(-logits, axis=1, kind="stable")
+    assert ranks(labels, logits).tolist() == [row.tolist().index(own) for row, own in zip(order, labels, strict=True)]

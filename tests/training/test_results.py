@@ -1,5 +1,6 @@
 import hashlib
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -141,3 +142,13 @@ def test_nothing_is_left_of_files_that_a_killed_process_was_writing(run, dataset
     (run.path / "results.json").unlink()
     resume(run.path, dataset)
     assert {path.name for path in run.path.glob(".*")} <= {".lock"}
+
+
+def test_where_images_come_in_groups_the_interval_is_of_groups(dataset, make_settings, tmp_path):
+    groups = np.full(len(dataset), -1, np.int32)
+    groups[dataset.splits["test"]] = np.arange(30) // 6
+    results = train(make_settings(seed=3), replace(dataset, groups=groups), tmp_path / "run").results
+    low, high = wilson_interval(round(30 * results["test_accuracy"]), 30)
+    assert results["test_accuracy_ci95"][0] <= low
+    assert results["test_accuracy_ci95"][1] >= high
+    assert results["test_accuracy_ci95"] != [low, high]

@@ -23,10 +23,7 @@ def print_evaluation(evaluation: Evaluation, what: str) -> None:
     """
     from eyebright.models.inference import VIEWS
 
-    print(
-        f"Accuracy {_figure(evaluation.accuracy, evaluation.accuracy_ci95, 4)} on {evaluation.n:,} images ({what}); "
-        f"log loss {evaluation.log_loss:.4f}"
-    )
+    print(f"Accuracy {_figure(evaluation.accuracy, evaluation.accuracy_ci95, 4)} on {evaluation.n:,} images ({what})")
     print(f"Test-time augmentation {evaluation.tta}: {VIEWS[evaluation.tta]}")
     print(f"95% intervals: where a figure would lie with other images of the same kind.{_groups(evaluation)}")
     print_table(_summary(evaluation))

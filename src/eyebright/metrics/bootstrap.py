@@ -79,6 +79,26 @@ def resampled_sums(
         yield (transposed @ weights).T
 
 
+def resampled_means(
+    values: NDArray[Any],
+    labels: NDArray[np.int32],
+    units: NDArray[np.int64] | None = None,
+    draws: int = DRAWS,
+    seed: int = 0,
+) -> NDArray[np.float64]:
+    """float64 [draws]: the mean of one number an image over the images of each draw.
+
+    Args:
+        values: [N], numbers or whether something is so.
+        labels: as for `draw_weights`, like all that follows.
+        units: likewise.
+        draws: likewise.
+        seed: likewise.
+    """
+    both = np.stack([values, np.ones(len(values))], axis=1)  # of groups, draws hold more or fewer images
+    return np.concatenate([sums[:, 0] / sums[:, 1] for sums in resampled_sums(both, labels, units, draws, seed)])
+
+
 def percentile_interval(draws: NDArray[np.float64]) -> tuple[float, float] | None:
     """The middle 95% of what the draws gave, or None where all gave the same: then they do not tell.
 

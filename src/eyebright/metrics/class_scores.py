@@ -73,4 +73,5 @@ def weighted_mean(values: Figures, support: NDArray[Any]) -> Figures:
 def divided(numerators: NDArray[Any], denominators: NDArray[Any]) -> Figures:
     """Quotients, NaN where the denominator is 0."""
     quotients = np.full(np.shape(denominators), np.nan)
-    return np.divide(numerators, denominators, out=quotients, where=np.asarray(denominators) > 0)
+    np.divide(numerators, denominators, out=quotients, where=np.asarray(denominators) > 0)
+    return quotients

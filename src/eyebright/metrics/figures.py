@@ -12,6 +12,7 @@ from eyebright.metrics.bootstrap import (
     error_interval,
     percentile_interval,
     proportion_interval,
+    resampled_means,
     resampled_sums,
 )
 from eyebright.metrics.calibration_error import (
@@ -43,10 +44,7 @@ def accuracy_interval(
         hits: bool [N], whether each image's own class came first.
         units: int64 [N], the group of each image, from 0 without gaps; None where each image stands for itself.
     """
-    draws = None
-    if units is not None:
-        values = np.stack([hits, np.ones(len(hits))], axis=1)
-        draws = np.concatenate([sums[:, 0] / sums[:, 1] for sums in resampled_sums(values, labels, units)])
+    draws = None if units is None else resampled_means(hits, labels, units)
     interval = proportion_interval(hits, units, draws)
     if interval is None:
         raise ValueError("of no images there is no accuracy")

@@ -101,7 +101,7 @@ def _interval(area: float, parts: NDArray[np.float64], units: NDArray[np.int64] 
 
     factor = 1.0
     if units is not None:
-        parts = np.bincount(units, weights=parts)
+        parts = np.bincount(units, weights=parts).astype(np.float64)
         factor = len(parts) / (len(parts) - 1) if len(parts) > 1 else np.nan
     deviation = np.sqrt(factor * np.square(parts).sum())
     if not (deviation > 1e-12 and 0 < area < 1):

@@ -39,7 +39,8 @@ def ranks(labels: NDArray[np.int32], scores: NDArray[np.floating]) -> NDArray[np
     """
     own = scores[np.arange(len(labels)), labels][:, np.newaxis]  # [N, 1]
     before = np.arange(scores.shape[1]) < labels[:, np.newaxis]  # [N, classes]
-    return ((scores > own) | ((scores == own) & before)).sum(axis=1)
+    places: NDArray[np.int64] = ((scores > own) | ((scores == own) & before)).sum(axis=1)
+    return places
 
 
 def log_loss(labels: NDArray[np.int32], logits: NDArray[np.floating]) -> float:
@@ -81,7 +82,8 @@ def brier_losses(labels: NDArray[np.int32], probabilities: NDArray[np.floating])
     """
     distances = probabilities.astype(np.float64)
     distances[np.arange(len(labels)), labels] -= 1
-    return np.square(distances).sum(axis=1)
+    losses: NDArray[np.float64] = np.square(distances).sum(axis=1)
+    return losses
 
 
 def confusion_matrix(labels: NDArray[np.int32], scores: NDArray[np.floating]) -> NDArray[np.int64]:
@@ -122,6 +124,6 @@ def per_class_scores(confusion: NDArray[np.int64], class_names: tuple[str, ...])
     return rows
 
 
-def defined(value: float | np.float64) -> float | None:
+def defined(value: Any) -> float | None:
     """A figure as JSON has it: None where it is not a number."""
     return None if np.isnan(value) else float(value)

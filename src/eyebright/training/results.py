@@ -13,9 +13,10 @@ from numpy.typing import NDArray
 from eyebright.backend import versions
 from eyebright.classifier import Classifier, arrays_to_npz, npz_to_arrays
 from eyebright.data.dataset import Dataset, image_hashes
+from eyebright.data.grouping import units_of_images
 from eyebright.data.split import Split
-from eyebright.metrics.intervals import wilson_interval
-from eyebright.metrics.scores import count_correct, log_loss
+from eyebright.metrics.figures import accuracy_interval
+from eyebright.metrics.scores import log_loss
 from eyebright.models.inference import ViewedLogits
 from eyebright.run_directory import RunDirectory
 from eyebright.storage import write_file
@@ -44,11 +45,11 @@ def finish_run(
     """
     labels, logits = dataset.labels[split.test], _test_logits(run, classifier, dataset, split.test, state.step)
     classifier.save(run.path / "model")
-    settings = run.settings
+    settings, units = run.settings, units_of_images(dataset, split.test)
     seconds = state.train_seconds
     results: dict[str, Any] = {
-        **_accuracy("test_accuracy", labels, logits.mean),
-        **(_accuracy("test_accuracy_one_view", labels, logits.one_view) if classifier.tta != "none" else {}),
+        **_accuracy("test_accuracy", labels, logits.mean, units),
+        **(_accuracy("test_accuracy_one_view", labels, logits.one_view, units) if classifier.tta != "none" else {}),
         "tta": classifier.tta,
         "test_loss": log_loss(labels, logits.mean),
         "test_images": len(labels),
@@ -74,9 +75,11 @@ def finish_run(
     return results
 
 
-def _accuracy(name: str, labels: NDArray[np.int32], logits: NDArray[np.floating]) -> dict[str, Any]:
-    correct = count_correct(labels, logits)
-    return {name: correct / len(labels), f"{name}_ci95": list(wilson_interval(correct, len(labels)))}
+def _accuracy(
+    name: str, labels: NDArray[np.int32], logits: NDArray[np.floating], units: NDArray[np.int64] | None
+) -> dict[str, Any]:
+    hits = logits.argmax(axis=1) == labels
+    return {name: float(hits.mean()), f"{name}_ci95": list(accuracy_interval(labels, hits, units))}
 
 
 def _test_logits(
