@@ -225,7 +225,7 @@ def test_tables_show_every_class_with_its_figures(run_copy, finished, command):
     per_class = [line.split() for line in rest if line.count("│") == 7]
     assert [row[1] for row in per_class] == list("0123456789")
     summary = {line.split("│")[1].strip(): line.split("│")[3] for line in rest if line.count("│") == 4}
-    assert len(summary) == 11
+    assert len(summary) == 12
     assert all(" to " in interval for name, interval in summary.items() if name != "all classes")
     reliability = [line.split("│") for line in rest if line.count("│") == 5]
     assert sum(int(row[2]) for row in reliability) == 359

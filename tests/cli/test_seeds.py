@@ -13,7 +13,8 @@ def npz(bands):
     return bands(150)
 
 
-def test_there_is_a_line_a_seed_and_one_for_each_question(npz, tmp_path, process):
+def test_there_is_a_line_a_seed_and_one_for_each_question(npz, tmp_path, monkeypatch, process):
+    monkeypatch.setenv("EYEBRIGHT_LEDGER", str(tmp_path / "ledger.json"))
     run = tmp_path / "seeds"
     code, out, err = process("train", npz, "--seeds", 3, "--seed", 4, "--run-dir", run, *SHORT)
     assert (code, err) == (0, "")

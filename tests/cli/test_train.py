@@ -173,3 +173,18 @@ def test_a_run_never_overwrites_another(npz, tmp_path, command):
     assert (code, out) == (2, "")
     assert "exists already" in err
     assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
+
+
+def test_a_second_run_on_the_same_test_images_is_told_how_often_they_were_looked_at(
+    npz, tmp_path, monkeypatch, command
+):
+    monkeypatch.setenv("EYEBRIGHT_LEDGER", str(tmp_path / "ledger.json"))
+    assert "This test set" not in command("train", npz, "--run-dir", tmp_path / "first", *SHORT).out
+    answer = command("train", npz, "--run-dir", tmp_path / "second", *SHORT, "--json")
+    results = results_of(answer)
+    assert (results["test_looks"], results["test_looks_of_data"], results["runs_that_looked"]) == (1, 2, 2)
+    assert "This test set has been looked at 2 times by 2 runs.\n" in answer.err
+    (tmp_path / "ledger.json").write_text("{")
+    code, out, err = command("train", npz, "--run-dir", tmp_path / "third", *SHORT)
+    assert (code, err) == (0, "")
+    assert f"{tmp_path / 'ledger.json'}: the ledger of looks at test images cannot be used" in out

@@ -221,6 +221,7 @@ def _resume(
 
 
 def _summarise(run: Run | CrossValidation | SeveralSeeds, console: Console | None) -> None:
+    from eyebright.ledger import LooksOfData
     from eyebright.metrics.intervals import trials_needed
     from eyebright.suggestions import command
     from eyebright.training.progress import say
@@ -245,6 +246,9 @@ def _summarise(run: Run | CrossValidation | SeveralSeeds, console: Console | Non
         low, high = results["test_accuracy_one_view_ci95"]
         accuracy = results["test_accuracy_one_view"]
         say(console, f"Without it, by one view of each image: {accuracy:.4f} (95% interval {low:.4f} to {high:.4f})")
+    looks = LooksOfData(results.get("test_looks_of_data"), results.get("runs_that_looked"))
+    if looks.sentence:
+        say(console, looks.sentence)
     say(
         console,
         f"Total time {results['total_seconds']:.2f} s, of which training {results['train_seconds']:.2f} s "

@@ -116,7 +116,12 @@ def evaluate(
     _check_finite(dataset, chosen, logits)
     probabilities = softmax(logits.astype(np.float64), axis=1)
     figures = all_figures(
-        labels, probabilities, classifier.class_names, units=units_of_images(dataset, chosen), top_k=k
+        labels,
+        probabilities,
+        classifier.class_names,
+        units=units_of_images(dataset, chosen),
+        top_k=k,
+        progress=progress,
     )
     return Evaluation(class_names=classifier.class_names, tta=classifier.tta, **figures)
 

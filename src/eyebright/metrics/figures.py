@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from eyebright.data.progress import shown
 from eyebright.metrics.bootstrap import (
     DRAWS,
     error_interval,
@@ -60,6 +61,7 @@ def all_figures(
     top_k: int | None = None,
     draws: int = DRAWS,
     seed: int = 0,
+    progress: bool = False,
 ) -> dict[str, Any]:
     """Every figure that `evaluate` gives, by the name that it has there; `<name>_ci95` is its 95% interval.
 
@@ -75,9 +77,10 @@ def all_figures(
         top_k: for a top-k accuracy; None for none.
         draws: of the bootstrap.
         seed: of the bootstrap.
+        progress: whether the bootstrap shows a progress bar on standard error.
     """
     predictions = _Predictions(labels, probabilities, units, top_k)
-    drawn = _draw(predictions, draws, seed)
+    drawn = _draw(predictions, draws, seed, progress=progress)
     confusion = confusion_matrix(labels, probabilities)
     counts, areas = ClassCounts.of(confusion), roc_auc(labels, probabilities, units)
     figures: dict[str, Any] = {
@@ -188,7 +191,7 @@ def _calibration(labels: NDArray[np.int32], probabilities: NDArray[np.float64], 
     }
 
 
-def _draw(predictions: _Predictions, draws: int, seed: int) -> Draws:
+def _draw(predictions: _Predictions, draws: int, seed: int, *, progress: bool) -> Draws:
     """What the bootstrap's draws make of each figure: float64 [draws], or [draws, classes] of a class's figure."""
     from scipy.sparse import csr_array, hstack
 
@@ -206,9 +209,10 @@ def _draw(predictions: _Predictions, draws: int, seed: int) -> Draws:
     }
     values = hstack(list(columns.values()), format="csr")
     ends = np.cumsum([part.shape[1] for part in columns.values()])[:-1]
+    chunks_of_sums = resampled_sums(values, labels, predictions.units, draws, seed)
     chunks = [
         _figures_of(dict(zip(columns, np.split(sums, ends, axis=1), strict=True)), classes)
-        for sums in resampled_sums(values, labels, predictions.units, draws, seed)
+        for sums in shown(chunks_of_sums, "Intervals", draws, len, progress=progress)
     ]
     return {name: np.concatenate([chunk[name] for chunk in chunks]) for name in chunks[0]}
 

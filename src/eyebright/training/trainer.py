@@ -200,8 +200,8 @@ def _train(
             architecture, weights = fold(architecture_of(settings, dataset, origins.pretrained), weights)
             classifier = Classifier(architecture, dataset.class_names, weights, settings.tta, settings.fit)
             results = finish_run(run, classifier, dataset, split, state, started)
-            if looks := run.looks_of_data.warning if title else run.looks_of_data.sentence:
-                say(console, looks)
+            if run.looks_of_data.warning:
+                say(console, run.looks_of_data.warning)
             monitor.record_results(state.step, results)
     return Run(run.path, results)
 
