@@ -209,12 +209,15 @@ def test_a_record_that_cannot_be_read_is_named(run):
         _ = run.results
 
 
-def test_looks_are_counted_before_and_after_the_end(run):
+def test_looks_are_counted_before_and_after_the_end_and_in_the_ledger(run, tmp_path, monkeypatch):
+    monkeypatch.setenv("EYEBRIGHT_LEDGER", str(tmp_path / "ledger.json"))
     assert [run.count_test_look(), run.count_test_look()] == [1, 2]
     assert not (run.path / "results.json").exists()
     run.write_results({"test_accuracy": 0.5, "test_looks": run.test_looks})
     assert run.count_test_look() == 3
-    assert RunDirectory.open(run.path).results == {"test_accuracy": 0.5, "test_looks": 3}
+    assert RunDirectory.open(run.path).results == {
+        "test_accuracy": 0.5, "test_looks": 3, "test_looks_of_data": 3, "runs_that_looked": 1,
+    }  # fmt: skip
 
 
 def test_an_extended_run_is_not_finished_and_remembers_its_looks(run):
