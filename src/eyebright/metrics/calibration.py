@@ -1,0 +1,263 @@
+"""Calibration: probabilities that are right as often as they say, by images that the classifier did not learn from.
+
+All methods are fitted to the same slightly softened labels: as if besides the n images one more had been seen, of any
+class with the same chance (Laplace's rule of succession; Platt, 1999, does so for two classes). Without it a classifier
+that is right on all of a few images would be taken for one that is never wrong, and a class that is never confused
+would have parameters without a bound.
+"""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import Any, Literal, Self, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, model_validator
+
+from eyebright.errors import DataError, SettingsError, suggestion
+
+CalibrationMethod = Literal["none", "temperature", "vector", "isotonic"]
+LEAST_TEMPERATURE, LARGEST_TEMPERATURE = 0.01, 100.0
+
+Numbers = tuple[FiniteFloat, ...]
+
+
+class Curve(BaseModel):
+    """A function of a probability, linear between its points and constant beyond them.
+
+    Attributes:
+        before: the probabilities of the points, rising.
+        after: what becomes of them, in (0, 1), never falling.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    before: Numbers = Field(min_length=1)
+    after: Numbers = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        rising = len(self.before) == len(self.after) and all(a < b for a, b in pairwise(self.before))
+        if not (rising and all(a <= b for a, b in pairwise(self.after)) and 0 < self.after[0] <= self.after[-1] < 1):
+            raise ValueError("a curve must rise, and stay within 0 and 1")
+        return self
+
+
+class Calibration(BaseModel):
+    """How logits become probabilities. Immutable; `Calibration()` is the softmax alone.
+
+    Attributes:
+        method: "none": softmax(z). "temperature": softmax(z / T) (Guo et al., "On Calibration of Modern Neural
+            Networks", 2017); the order of the classes stays as it is. "vector": softmax(scale · z + bias), with numbers
+            for each class (ibid.). "isotonic": a rising curve for each class's softmax(z), and the sum brought to 1
+            (Zadrozny and Elkan, 2002). The last two can change which class comes first.
+        temperature: T, within `LEAST_TEMPERATURE` and `LARGEST_TEMPERATURE`.
+        scale: of each class, for "vector".
+        bias: likewise.
+        curves: of each class, for "isotonic".
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    method: CalibrationMethod = "none"
+    temperature: float = Field(1.0, ge=LEAST_TEMPERATURE, le=LARGEST_TEMPERATURE)
+    scale: Numbers = ()
+    bias: Numbers = ()
+    curves: tuple[Curve, ...] = ()
+
+    @property
+    def classes(self) -> int | None:
+        """How many classes it is for; None for any number."""
+        return {"vector": len(self.scale), "isotonic": len(self.curves)}.get(self.method)
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if len(self.scale) != len(self.bias) or self.classes == 0:
+            raise ValueError(f"calibration {self.method!r} lacks numbers for its classes")
+        return self
+
+    def probabilities(self, logits: NDArray[np.floating]) -> NDArray[np.float64]:
+        """Calibrated probabilities.
+
+        Args:
+            logits: float [n, classes].
+
+        Returns:
+            float64 [n, classes], each row summing to 1.
+
+        Raises:
+            DataError: a logit is not finite.
+
+        >>> Calibration(method="temperature", temperature=2.0).probabilities(np.log([[4.0, 1.0]])).round(3).tolist()
+        [[0.667, 0.333]]
+        """
+        return np.exp(self.log_probabilities(logits))
+
+    def log_probabilities(self, logits: NDArray[np.floating]) -> NDArray[np.float64]:
+        """The natural logarithms of the probabilities, float64 [n, classes]: finite also where these are 0 and 1.
+
+        Their softmax is the probabilities, so that whatever takes logits takes them.
+        """
+        from scipy.special import log_softmax
+
+        check_finite(logits)
+        wide = logits.astype(np.float64)  # [n, classes]
+        if self.method == "temperature":
+            wide = wide / self.temperature
+        elif self.method == "vector":
+            wide = wide * np.array(self.scale) + np.array(self.bias)
+        elif self.method == "isotonic":
+            columns = zip(np.exp(log_softmax(wide, axis=1)).T, self.curves, strict=True)
+            wide = np.log([np.interp(column, curve.before, curve.after) for column, curve in columns]).T
+        result: NDArray[np.float64] = log_softmax(wide, axis=1)
+        return result
+
+    def to_dict(self) -> dict[str, Any]:
+        """The method and its own parameters, as JSON has them."""
+        own = {"none": set(), "temperature": {"temperature"}, "vector": {"scale", "bias"}, "isotonic": {"curves"}}
+        return self.model_dump(mode="json", include={"method", *own[self.method]})
+
+    def summary(self) -> dict[str, Any]:
+        """The same without curves, which are long."""
+        return {name: value for name, value in self.to_dict().items() if name != "curves"}
+
+
+def fit_calibration(
+    method: CalibrationMethod, labels: NDArray[np.int32], logits: NDArray[np.floating], class_names: tuple[str, ...]
+) -> Calibration:
+    """Calibrate on images that the classifier did not learn from.
+
+    Args:
+        method: see `Calibration`. The temperature is the one of the least log loss within its bounds, and 1 where no
+            other is better.
+        labels: int32 [n].
+        logits: float [n, classes], the classifier's.
+        class_names: in the order of the logits.
+
+    Raises:
+        SettingsError: an unknown method.
+        DataError: there are no images; a logit is not finite; or a class has no image, which "vector" and "isotonic"
+            need.
+    """
+    if method not in get_args(CalibrationMethod):
+        raise SettingsError(f"--method {method}: no such calibration.{suggestion(method, get_args(CalibrationMethod))}")
+    if method == "none":
+        return Calibration()
+    if not len(labels):
+        raise DataError("There are no validation images to calibrate on. Train anew with --validation 0.1, say.")
+    check_finite(logits)
+    counts = np.bincount(labels, minlength=len(class_names))
+    if method != "temperature" and not counts.all():
+        raise DataError(
+            f"--method {method}: the class {class_names[int(counts.argmin())]!r} has no validation images to calibrate "
+            "it on. Calibrate with --method temperature, or train anew with a larger --validation."
+        )
+    return _fit(method, labels, logits.astype(np.float64))
+
+
+def cross_fitted_log_probabilities(
+    method: CalibrationMethod, labels: NDArray[np.int32], logits: NDArray[np.floating], folds: int = 5
+) -> NDArray[np.float64]:
+    """Calibrated log probabilities of images by calibrations that were fitted to others of them.
+
+    Figures of a calibration on the very images that it was fitted to flatter it; these do not.
+
+    Args:
+        method: see `Calibration`.
+        labels: int32 [n], n ≥ 2.
+        logits: float [n, classes], finite.
+        folds: into how many parts the images are dealt, evenly by class; at most n.
+
+    Returns:
+        float64 [n, classes], as `Calibration.log_probabilities` gives them.
+    """
+    wide = logits.astype(np.float64)
+    parts = np.empty(len(labels), int)
+    parts[np.argsort(labels, kind="stable")] = np.arange(len(labels)) % min(folds, len(labels))
+    result = np.empty_like(wide)
+    for part in range(parts.max() + 1):
+        inside = parts == part
+        result[inside] = _fit(method, labels[~inside], wide[~inside]).log_probabilities(wide[inside])
+    return result
+
+
+def check_finite(logits: NDArray[np.floating]) -> None:
+    """Refuse logits that are infinite or not a number.
+
+    Raises:
+        DataError: saying of which image and what to do.
+    """
+    bad = np.flatnonzero(~np.isfinite(logits).all(axis=1))
+    if bad.size:
+        raise DataError(
+            f"The classifier's logits of image {int(bad[0])} are not finite ({bad.size:,} of {len(logits):,} images): "
+            "its weights have become too large. Train anew with a lower --learning-rate or with --clip-norm 1."
+        )
+
+
+def _fit(method: CalibrationMethod, labels: NDArray[np.int32], logits: NDArray[np.float64]) -> Calibration:
+    targets = _softened(labels, logits.shape[1])  # [n, classes]
+    if method == "temperature":
+        return Calibration(method=method, temperature=_best_temperature(targets, logits))
+    if method == "vector":
+        scale, bias = _best_scale_and_bias(targets, logits)
+        return Calibration(method=method, scale=tuple(scale.tolist()), bias=tuple(bias.tolist()))
+    if method == "isotonic":
+        return Calibration(method=method, curves=_rising_curves(targets, logits))
+    return Calibration()
+
+
+def _softened(labels: NDArray[np.int32], classes: int) -> NDArray[np.float64]:
+    """Target probabilities [n, classes]: 1 / (n + 1) of each label is spread over all classes."""
+    share = 1 / (len(labels) + 1)
+    targets = np.full((len(labels), classes), share / classes)
+    targets[np.arange(len(labels)), labels] += 1 - share
+    return targets
+
+
+def _cross_entropy(targets: NDArray[np.float64], logits: NDArray[np.float64]) -> float:
+    from scipy.special import log_softmax
+
+    return float(-(targets * log_softmax(logits, axis=1)).sum(axis=1).mean())
+
+
+def _best_temperature(targets: NDArray[np.float64], logits: NDArray[np.float64]) -> float:
+    """It is found by its logarithm, over which the loss has one valley: it is convex over 1 / T."""
+    from scipy.optimize import minimize_scalar
+
+    bounds = np.log([LEAST_TEMPERATURE, LARGEST_TEMPERATURE])
+    found = minimize_scalar(
+        lambda log_t: _cross_entropy(targets, logits * np.exp(-log_t)), bounds=bounds, options={"xatol": 1e-8}
+    )
+    return float(np.exp(found.x)) if found.fun < _cross_entropy(targets, logits) else 1.0
+
+
+def _best_scale_and_bias(
+    targets: NDArray[np.float64], logits: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """The loss is convex; L-BFGS sets out from the best temperature."""
+    from scipy.optimize import minimize
+    from scipy.special import softmax
+
+    classes = logits.shape[1]
+
+    def loss_and_gradient(parameters: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
+        scaled = logits * parameters[:classes] + parameters[classes:]
+        gradient = (softmax(scaled, axis=1) - targets) / len(logits)  # [n, classes], by the scaled logits
+        return _cross_entropy(targets, scaled), np.concatenate([(gradient * logits).sum(axis=0), gradient.sum(axis=0)])
+
+    start = np.concatenate([np.full(classes, 1 / _best_temperature(targets, logits)), np.zeros(classes)])
+    found = minimize(loss_and_gradient, start, jac=True, method="L-BFGS-B", options={"maxiter": 1000}).x
+    return found[:classes], found[classes:]
+
+
+def _rising_curves(targets: NDArray[np.float64], logits: NDArray[np.float64]) -> tuple[Curve, ...]:
+    from scipy.special import softmax
+    from sklearn.isotonic import IsotonicRegression
+
+    curves = []
+    for column, target in zip(softmax(logits, axis=1).T, targets.T, strict=True):
+        fitted = IsotonicRegression().fit(column, target)
+        curves.append(Curve(before=fitted.X_thresholds_.tolist(), after=fitted.y_thresholds_.tolist()))
+    return tuple(curves)
