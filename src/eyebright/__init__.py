@@ -22,7 +22,9 @@ if TYPE_CHECKING:
     from eyebright.evaluation.evaluate import evaluate
     from eyebright.presets import preset_settings
     from eyebright.settings import Settings
+    from eyebright.training.recalibration import calibrate
     from eyebright.training.trainer import Run, resume, train
+    from eyebright.uncertainty import abstention_threshold, class_sets
 
 __version__ = "0.1.0"
 
@@ -33,6 +35,9 @@ _HOMES = {
     "EyebrightError": "eyebright.errors",
     "Run": "eyebright.training.trainer",
     "Settings": "eyebright.settings",
+    "abstention_threshold": "eyebright.uncertainty",
+    "calibrate": "eyebright.training.recalibration",
+    "class_sets": "eyebright.uncertainty",
     "cross_validate": "eyebright.cross_validation",
     "evaluate": "eyebright.evaluation.evaluate",
     "load_dataset": "eyebright.data.loading",
@@ -49,6 +54,9 @@ __all__ = [
     "EyebrightError",
     "Run",
     "Settings",
+    "abstention_threshold",
+    "calibrate",
+    "class_sets",
     "cross_validate",
     "evaluate",
     "load_dataset",

@@ -71,14 +71,15 @@ def evaluate(classifier: Classifier, dataset: Dataset, indices: NDArray[np.int64
         raise DataError(f"{dataset.name}: there are no images to evaluate on.")
     labels = _labels_as_the_classifier_counts(classifier, dataset)[chosen]  # [n]
     logits = classifier.logits(dataset.images, chosen)  # [n, classes]
-    confusion = confusion_matrix(labels, logits)
+    answers = classifier.calibration.log_probabilities(logits)
+    confusion = confusion_matrix(labels, answers)
     correct = int(confusion.trace())
     return Evaluation(
         class_names=classifier.class_names,
         n=len(labels),
         accuracy=correct / len(labels),
         accuracy_ci95=wilson_interval(correct, len(labels)),
-        log_loss=log_loss(labels, logits),
+        log_loss=log_loss(labels, answers),
         confusion_matrix=confusion,
         per_class=per_class_scores(confusion, classifier.class_names),
         tta=classifier.tta,
