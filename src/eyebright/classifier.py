@@ -86,7 +86,9 @@ class Classifier:
         if fit not in FITS:
             raise ClassifierError(f"fit {fit!r}: no such way to fit a picture.{suggestion(str(fit), FITS)}")
         if calibration.classes not in (None, architecture.classes):
-            raise ClassifierError(f"a calibration of {calibration.classes} classes for {architecture.classes}.")
+            raise ClassifierError(
+                f"A calibration of {calibration.classes} classes for a model of {architecture.classes}."
+            )
         self.architecture = architecture
         self.class_names = tuple(class_names)
         self.weights = weights
