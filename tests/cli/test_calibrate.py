@@ -6,7 +6,7 @@ import pytest
 from eyebright.classifier import Classifier
 from eyebright.metrics.scores import log_loss
 
-METHODS = ("temperature", "vector", "isotonic", "none")
+METHODS = ("temperature", "quadratic", "vector", "isotonic", "none")
 
 
 def results_of(run):

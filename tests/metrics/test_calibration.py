@@ -20,7 +20,7 @@ from eyebright.metrics.calibration import (
 from eyebright.metrics.scores import log_loss
 
 NAMES = ("ant", "bee", "cow", "dog")
-METHODS = ("temperature", "vector", "isotonic")
+METHODS = ("temperature", "quadratic", "vector", "isotonic")
 
 
 def drawn(n, *, factor=1.0, seed=0, classes=4):
@@ -79,6 +79,31 @@ def test_vector_scaling_is_the_minimum_that_another_optimizer_finds():
     np.testing.assert_allclose(calibration.probabilities(logits), expected, atol=2e-3)
 
 
+@given(st.integers(1, 60), st.integers(0, 10_000), st.floats(0.1, 8))
+@settings(deadline=None, max_examples=30)
+def test_quadratic_calibration_is_no_worse_than_a_temperature_and_changes_no_answer(n, seed, factor):
+    labels, logits = drawn(n, factor=factor, seed=seed)
+    found = {method: fit_calibration(method, labels, logits, NAMES) for method in ("temperature", "quadratic")}
+    loss = {
+        method: -(smooth(labels, 4) * calibration.log_probabilities(logits)).sum(axis=1).mean()
+        for method, calibration in found.items()
+    }
+    assert loss["quadratic"] <= loss["temperature"] + 1e-6
+    calibrated = found["quadratic"].log_probabilities(logits)
+    assert (calibrated.argsort(axis=1) == logits.argsort(axis=1)).all()
+
+
+def test_the_numbers_of_quadratic_calibration_are_found():
+    generator = np.random.default_rng(0)
+    logits = 2 * generator.normal(size=(20_000, 4))
+    truth = Calibration(method="quadratic", temperature=0.8, curvature=0.3)
+    draws = generator.random(20_000)[:, None]
+    labels = (truth.probabilities(logits).cumsum(axis=1) < draws).sum(axis=1).clip(0, 3).astype(np.int32)
+    found = fit_calibration("quadratic", labels, logits, NAMES)
+    assert found.temperature == pytest.approx(0.8, rel=0.1)
+    assert found.curvature == pytest.approx(0.3, rel=0.1)
+
+
 def test_two_classes_by_vector_scaling_are_platts_logistic_regression():
     labels, logits = drawn(20_000, factor=2, classes=2)
     ours = fit_calibration("vector", labels, logits, NAMES[:2]).probabilities(logits)[:, 1]
@@ -109,7 +134,11 @@ def test_calibrations_survive_json_to_the_bit(method, n, seed):
     assert read == calibration
     assert (read.probabilities(logits) == calibration.probabilities(logits)).all()
     assert set(calibration.to_dict()) == {
-        "method", *{"temperature": ["temperature"], "vector": ["scale", "bias"], "isotonic": ["curves"]}[method]
+        "method",
+        *{
+            "temperature": ["temperature"], "quadratic": ["temperature", "curvature"], "vector": ["scale", "bias"],
+            "isotonic": ["curves"],
+        }[method],
     }  # fmt: skip
 
 
@@ -162,7 +191,8 @@ def test_a_class_without_images_is_refused_by_name_where_it_needs_some(method):
     labels[labels == 2] = 1
     with pytest.raises(DataError, match=r"^--method \w+: the class 'cow' has no validation images .*temperature"):
         fit_calibration(method, labels, logits, NAMES)
-    assert fit_calibration("temperature", labels, logits, NAMES).method == "temperature"
+    for other in ("temperature", "quadratic"):
+        assert fit_calibration(other, labels, logits, NAMES).method == other
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -192,6 +222,7 @@ def test_no_images_and_unknown_methods_are_refused():
         {"method": "temperature", "temperature": 0},
         {"method": "temperature", "temperature": 1e9},
         {"method": "vector", "scale": [1, 2], "bias": [1]},
+        {"method": "quadratic", "curvature": -1},
         {"method": "vector"},
         {"method": "isotonic", "curves": []},
         {"method": "isotonic", "curves": [{"before": [0.1, 0.1], "after": [0.1, 0.2]}]},

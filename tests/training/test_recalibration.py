@@ -14,7 +14,7 @@ from eyebright.run_directory import RunDirectory
 from eyebright.training.recalibration import calibrate, needs_data
 from eyebright.training.trainer import train
 
-METHODS = ("temperature", "vector", "isotonic", "none")
+METHODS = ("temperature", "quadratic", "vector", "isotonic", "none")
 
 
 @pytest.fixture

@@ -23,9 +23,9 @@ def calibrate(
     method: Annotated[
         str,
         typer.Option(
-            metavar="temperature|vector|isotonic|none",
-            help="How: by one number for all classes, which changes no answer; by two for each class; by a curve for "
-            "each class; or not at all.",
+            metavar="temperature|quadratic|vector|isotonic|none",
+            help="How: by one number for all classes; by two for all; by two for each class; by a curve for each; or "
+            "not at all. The first two change no answer.",
         ),
     ] = "temperature",
     data_dir: Annotated[

@@ -8,6 +8,7 @@ would have parameters without a bound.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from itertools import pairwise
 from typing import Any, Literal, Self, get_args
 
@@ -17,7 +18,8 @@ from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, model_validator
 
 from eyebright.errors import DataError, SettingsError, suggestion
 
-CalibrationMethod = Literal["none", "temperature", "vector", "isotonic"]
+CalibrationMethod = Literal["none", "temperature", "quadratic", "vector", "isotonic"]
+DEFAULT_METHOD: CalibrationMethod = "temperature"
 LEAST_TEMPERATURE, LARGEST_TEMPERATURE = 0.01, 100.0
 
 Numbers = tuple[FiniteFloat, ...]
@@ -49,10 +51,13 @@ class Calibration(BaseModel):
 
     Attributes:
         method: "none": softmax(z). "temperature": softmax(z / T) (Guo et al., "On Calibration of Modern Neural
-            Networks", 2017); the order of the classes stays as it is. "vector": softmax(scale · z + bias), with numbers
-            for each class (ibid.). "isotonic": a rising curve for each class's softmax(z), and the sum brought to 1
-            (Zadrozny and Elkan, 2002). The last two can change which class comes first.
-        temperature: T, within `LEAST_TEMPERATURE` and `LARGEST_TEMPERATURE`.
+            Networks", 2017). "quadratic": softmax(l / T - curvature · l²) of l = log softmax(z), which makes sure
+            answers surer than unsure ones. In both the order of the classes stays as it is (on such functions see
+            Rahimi et al., "Intra Order-preserving Functions", 2020). "vector": softmax(scale · z + bias), with numbers
+            for each class (Guo et al.). "isotonic": a rising curve for each class's softmax(z), and the sum brought to
+            1 (Zadrozny and Elkan, 2002). The last two can change which class comes first.
+        temperature: T, within `LEAST_TEMPERATURE` and `LARGEST_TEMPERATURE`, for "temperature" and "quadratic".
+        curvature: at least 0, for "quadratic".
         scale: of each class, for "vector".
         bias: likewise.
         curves: of each class, for "isotonic".
@@ -62,6 +67,7 @@ class Calibration(BaseModel):
 
     method: CalibrationMethod = "none"
     temperature: float = Field(1.0, ge=LEAST_TEMPERATURE, le=LARGEST_TEMPERATURE)
+    curvature: FiniteFloat = Field(0.0, ge=0)
     scale: Numbers = ()
     bias: Numbers = ()
     curves: tuple[Curve, ...] = ()
@@ -105,6 +111,9 @@ class Calibration(BaseModel):
         wide = logits.astype(np.float64)  # [n, classes]
         if self.method == "temperature":
             wide = wide / self.temperature
+        elif self.method == "quadratic":
+            plain = log_softmax(wide, axis=1)
+            wide = plain / self.temperature - self.curvature * plain**2
         elif self.method == "vector":
             wide = wide * np.array(self.scale) + np.array(self.bias)
         elif self.method == "isotonic":
@@ -115,8 +124,13 @@ class Calibration(BaseModel):
 
     def to_dict(self) -> dict[str, Any]:
         """The method and its own parameters, as JSON has them."""
-        own = {"none": set(), "temperature": {"temperature"}, "vector": {"scale", "bias"}, "isotonic": {"curves"}}
-        return self.model_dump(mode="json", include={"method", *own[self.method]})
+        own = {
+            "temperature": {"temperature"},
+            "quadratic": {"temperature", "curvature"},
+            "vector": {"scale", "bias"},
+            "isotonic": {"curves"},
+        }
+        return self.model_dump(mode="json", include={"method", *own.get(self.method, ())})
 
     def summary(self) -> dict[str, Any]:
         """The same without curves, which are long."""
@@ -148,7 +162,7 @@ def fit_calibration(
         raise DataError("There are no validation images to calibrate on. Train anew with --validation 0.1, say.")
     check_finite(logits)
     counts = np.bincount(labels, minlength=len(class_names))
-    if method != "temperature" and not counts.all():
+    if method in ("vector", "isotonic") and not counts.all():
         raise DataError(
             f"--method {method}: the class {class_names[int(counts.argmin())]!r} has no validation images to calibrate "
             "it on. Calibrate with --method temperature, or train anew with a larger --validation."
@@ -200,6 +214,9 @@ def _fit(method: CalibrationMethod, labels: NDArray[np.int32], logits: NDArray[n
     targets = _softened(labels, logits.shape[1])  # [n, classes]
     if method == "temperature":
         return Calibration(method=method, temperature=_best_temperature(targets, logits))
+    if method == "quadratic":
+        temperature, curvature = _best_temperature_and_curvature(targets, logits)
+        return Calibration(method=method, temperature=temperature, curvature=curvature)
     if method == "vector":
         scale, bias = _best_scale_and_bias(targets, logits)
         return Calibration(method=method, scale=tuple(scale.tolist()), bias=tuple(bias.tolist()))
@@ -233,23 +250,60 @@ def _best_temperature(targets: NDArray[np.float64], logits: NDArray[np.float64])
     return float(np.exp(found.x)) if found.fun < _cross_entropy(targets, logits) else 1.0
 
 
+def _best_temperature_and_curvature(targets: NDArray[np.float64], logits: NDArray[np.float64]) -> tuple[float, float]:
+    from scipy.special import log_softmax
+
+    plain = log_softmax(logits, axis=1)
+    found = _minimum(
+        targets,
+        np.array([1 / _best_temperature(targets, logits), 0]),
+        lambda parameters: parameters[0] * plain - parameters[1] * plain**2,
+        lambda gradient: np.array([(gradient * plain).sum(), -(gradient * plain**2).sum()]),
+        bounds=[(1 / LARGEST_TEMPERATURE, 1 / LEAST_TEMPERATURE), (0, None)],
+    )
+    return float(np.clip(1 / found[0], LEAST_TEMPERATURE, LARGEST_TEMPERATURE)), float(found[1])
+
+
 def _best_scale_and_bias(
     targets: NDArray[np.float64], logits: NDArray[np.float64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """The loss is convex; L-BFGS sets out from the best temperature."""
+    classes = logits.shape[1]
+    found = _minimum(
+        targets,
+        np.concatenate([np.full(classes, 1 / _best_temperature(targets, logits)), np.zeros(classes)]),
+        lambda parameters: logits * parameters[:classes] + parameters[classes:],
+        lambda gradient: np.concatenate([(gradient * logits).sum(axis=0), gradient.sum(axis=0)]),
+    )
+    return found[:classes], found[classes:]
+
+
+def _minimum(
+    targets: NDArray[np.float64],
+    start: NDArray[np.float64],
+    calibrated: Callable[[NDArray[np.float64]], NDArray[np.float64]],
+    backward: Callable[[NDArray[np.float64]], NDArray[np.float64]],
+    bounds: list[tuple[float, float | None]] | None = None,
+) -> NDArray[np.float64]:
+    """The parameters of the least log loss. It is convex, as the calibrated logits are linear in the parameters.
+
+    Args:
+        targets: float [n, classes].
+        start: the parameters to set out from.
+        calibrated: of parameters to logits [n, classes].
+        backward: of the loss's gradient by these logits to that by the parameters.
+        bounds: of each parameter.
+    """
     from scipy.optimize import minimize
     from scipy.special import softmax
 
-    classes = logits.shape[1]
-
     def loss_and_gradient(parameters: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
-        scaled = logits * parameters[:classes] + parameters[classes:]
-        gradient = (softmax(scaled, axis=1) - targets) / len(logits)  # [n, classes], by the scaled logits
-        return _cross_entropy(targets, scaled), np.concatenate([(gradient * logits).sum(axis=0), gradient.sum(axis=0)])
+        logits = calibrated(parameters)
+        return _cross_entropy(targets, logits), backward((softmax(logits, axis=1) - targets) / len(targets))
 
-    start = np.concatenate([np.full(classes, 1 / _best_temperature(targets, logits)), np.zeros(classes)])
-    found = minimize(loss_and_gradient, start, jac=True, method="L-BFGS-B", options={"maxiter": 1000}).x
-    return found[:classes], found[classes:]
+    options = {"maxiter": 1000, "ftol": 1e-14, "gtol": 1e-8}
+    found = minimize(loss_and_gradient, start, jac=True, method="L-BFGS-B", bounds=bounds, options=options)
+    result: NDArray[np.float64] = found.x
+    return result
 
 
 def _rising_curves(targets: NDArray[np.float64], logits: NDArray[np.float64]) -> tuple[Curve, ...]:

@@ -15,7 +15,12 @@ from eyebright.data.dataset import Dataset
 from eyebright.data.split import split_dataset
 from eyebright.errors import RunError
 from eyebright.held_out import HeldOut
-from eyebright.metrics.calibration import Calibration, CalibrationMethod, cross_fitted_log_probabilities
+from eyebright.metrics.calibration import (
+    DEFAULT_METHOD,
+    Calibration,
+    CalibrationMethod,
+    cross_fitted_log_probabilities,
+)
 from eyebright.metrics.calibration_error import expected_calibration_error
 from eyebright.metrics.scores import accuracy_score, log_loss
 from eyebright.run_directory import RunDirectory
@@ -46,7 +51,7 @@ class Recalibration:
 
 def calibrate(
     run_dir: str | Path,
-    method: CalibrationMethod = "temperature",
+    method: CalibrationMethod = DEFAULT_METHOD,
     *,
     dataset: Dataset | None = None,
     progress: bool = False,

@@ -15,6 +15,7 @@ from eyebright.backend import versions
 from eyebright.classifier import Classifier, arrays_to_npz, npz_to_arrays
 from eyebright.data.dataset import Dataset, image_hashes
 from eyebright.data.split import Split
+from eyebright.metrics.calibration import DEFAULT_METHOD
 from eyebright.metrics.intervals import wilson_interval
 from eyebright.metrics.scores import count_correct, log_loss
 from eyebright.models.inference import ViewedLogits
@@ -55,7 +56,7 @@ def finish_run(
     if len(split.validation):
         held_out = held_out_predictions(run, classifier, dataset, split.validation, progress=False)
         check_logits("validation", held_out.logits, state.step)
-        classifier = calibrated(classifier, "temperature", held_out)
+        classifier = calibrated(classifier, DEFAULT_METHOD, held_out)
     else:
         say(console, "No validation images: the probabilities are not calibrated.")
     labels, logits = dataset.labels[split.test], _test_logits(run, classifier, dataset, split.test, state.step)
