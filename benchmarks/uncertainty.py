@@ -183,11 +183,11 @@ def markdown(
             Check(f"{method}: mean coverage at {1 - ALPHA:.0%}", coverage, 0.89, at_least=True, digits=4),
             Check(f"{method}: the same", coverage, 0.91, digits=4),
         ]
-    broken = {m: mean(one.error > TARGET for one in values) for m, values in fresh.items()}
+    broken = {m: mean(float(one.error > TARGET) for one in values) for m, values in fresh.items()}
     paragraph = (
         f"{describe_machine({})}. {runs} runs, each with {validation_images:,} validation images and 10,000 kept test "
-        f"predictions; figures of validation images are five-fold. ECE by 15 equal-mass bins. The promises are of {best} "
-        "calibration: of the two that change no answer it has the lower log loss on validation images."
+        f"predictions; figures of validation images are five-fold. ECE by 15 equal-mass bins. The promises are of the "
+        f"calibration {best}: of the two that change no answer it has the lower log loss on validation images."
     )
     instead = (
         f"{validation_images:,} of the first run's test images in the place of its validation images, {DRAWS} draws, "
@@ -206,13 +206,14 @@ def markdown(
         "",
         *(
             f"- {method}: answers were wrong more often than the target in {broken[method]:.1%} of the draws "
-            f"(promised: 5%); no promise was made in {mean(np.isnan(one.error) for one in values):.1%}"
+            f"(promised: 5%); no promise was made in {mean(float(np.isnan(one.error)) for one in values):.1%}"
             for method, values in fresh.items()
         ),
         *(
-            f"- conformal sets, {method}, halves, {DRAWS} draws: coverage {mean_and_deviation([c for c, _ in values])}, "
-            f"{mean_and_deviation([size for _, size in values], '.3f')} classes"
+            f"- conformal sets, {method}, halves, {DRAWS} draws: coverage {mean_and_deviation(coverages)}, "
+            f"{mean_and_deviation(sizes, '.3f')} classes"
             for method, values in sets.items()
+            for coverages, sizes in [[list(column) for column in zip(*values, strict=True)]]
         ),
         "",
         *check_table(checks),

@@ -37,9 +37,10 @@ class HeldOut:
         """
         labels, logits, keys = arrays["labels"], arrays["logits"], arrays["keys"]
         n = len(labels)
-        found = [(array.dtype, array.shape) for array in (labels, logits, keys)]
-        if found != [(np.int32, (n,)), (np.float32, (n, classes)), (np.uint64, (n,))]:
-            raise ValueError("held-out predictions of other shapes or types")
+        if (labels.shape, logits.shape, keys.shape) != ((n,), (n, classes), (n,)):
+            raise ValueError("held-out predictions of other shapes")
+        if (labels.dtype, logits.dtype, keys.dtype) != tuple(map(np.dtype, ("int32", "float32", "uint64"))):
+            raise ValueError("held-out predictions of other types")
         if n and not 0 <= labels.min() <= labels.max() < classes:
             raise ValueError("held-out predictions have labels that are no class")
         return cls(labels, logits, keys)

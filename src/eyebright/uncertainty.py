@@ -34,14 +34,14 @@ def abstention_threshold(
         SettingsError: both or none of the two, or one out of its range.
         DataError: there are too few validation images for the target, or too many of them are wrong.
     """
-    if (target_error is None) == (min_confidence is None):
-        raise SettingsError("Give either a target error or a minimum confidence.")
     held_out = _held_out(classifier, "A threshold's coverage and risk")
     probabilities = classifier.calibration.probabilities(held_out.logits)
     confidences, hits = probabilities.max(axis=1), probabilities.argmax(axis=1) == held_out.labels
-    if min_confidence is not None:
+    if target_error is not None and min_confidence is None:
+        return threshold_for_error(confidences, hits, target_error)
+    if min_confidence is not None and target_error is None:
         return threshold_at(confidences, hits, min_confidence)
-    return threshold_for_error(confidences, hits, target_error)
+    raise SettingsError("Give either a target error or a minimum confidence.")
 
 
 def conformal_sets(

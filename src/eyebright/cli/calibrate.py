@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
@@ -12,6 +12,7 @@ from eyebright.cli.output import print_json
 from eyebright.cli.run_data import load_run_data
 
 if TYPE_CHECKING:
+    from eyebright.metrics.calibration import CalibrationMethod
     from eyebright.training.recalibration import Recalibration
 
 
@@ -39,22 +40,19 @@ def calibrate(
     results.json, which are computed anew from kept predictions: the test images are not looked at. The figures printed
     are of validation images, each calibrated without its own help (five folds).
     """
-    from typing import get_args
-
-    from eyebright.errors import SettingsError, suggestion
-    from eyebright.metrics.calibration import CalibrationMethod
+    from eyebright.metrics.calibration import check_method
     from eyebright.run_directory import RunDirectory
 
-    known = get_args(CalibrationMethod)
-    if method not in known:
-        raise SettingsError(f"--method {method}: no such calibration.{suggestion(method, known)}")
+    check_method(method)
     directory = RunDirectory.open(run)
 
     from eyebright.training.recalibration import calibrate as calibrate_run
     from eyebright.training.recalibration import needs_data
 
     dataset = load_run_data(directory, data, data_dir, progress=not json) if needs_data(directory) else None
-    done = calibrate_run(run, method, dataset=dataset, progress=not json and sys.stderr.isatty())
+    done = calibrate_run(
+        run, cast("CalibrationMethod", method), dataset=dataset, progress=not json and sys.stderr.isatty()
+    )
     if json:
         print_json(
             {

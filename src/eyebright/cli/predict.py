@@ -8,7 +8,7 @@ import json as json_format
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from eyebright.classifier import Classifier
-    from eyebright.metrics.conformal import ConformalSets
+    from eyebright.metrics.conformal import ConformalMethod, ConformalSets
     from eyebright.prediction import Prediction
 
 
@@ -82,7 +82,8 @@ def predict(
         min_confidence = _threshold(classifier, min_confidence, target_error)
     sets = None
     if conformal is not None:
-        sets = conformal_sets(classifier, conformal, conformal_method or "lac", per_class=per_class)
+        method = cast("ConformalMethod", conformal_method or "lac")
+        sets = conformal_sets(classifier, conformal, method, per_class=per_class)
         _describe_sets(classifier, sets)
     predictions = list(predict_files(classifier, _expanded(images), top, min_confidence=min_confidence, sets=sets))
     given = {"abstained": min_confidence, "set": sets}

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from itertools import pairwise
-from typing import Any, Literal, Self, get_args
+from typing import Annotated, Any, Literal, Self, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -66,8 +66,8 @@ class Calibration(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     method: CalibrationMethod = "none"
-    temperature: float = Field(1.0, ge=LEAST_TEMPERATURE, le=LARGEST_TEMPERATURE)
-    curvature: FiniteFloat = Field(0.0, ge=0)
+    temperature: Annotated[float, Field(ge=LEAST_TEMPERATURE, le=LARGEST_TEMPERATURE)] = 1.0
+    curvature: Annotated[FiniteFloat, Field(ge=0)] = 0.0
     scale: Numbers = ()
     bias: Numbers = ()
     curves: tuple[Curve, ...] = ()
@@ -154,8 +154,7 @@ def fit_calibration(
         DataError: there are no images; a logit is not finite; or a class has no image, which "vector" and "isotonic"
             need.
     """
-    if method not in get_args(CalibrationMethod):
-        raise SettingsError(f"--method {method}: no such calibration.{suggestion(method, get_args(CalibrationMethod))}")
+    check_method(method)
     if method == "none":
         return Calibration()
     if not len(labels):
@@ -194,6 +193,17 @@ def cross_fitted_log_probabilities(
         inside = parts == part
         result[inside] = _fit(method, labels[~inside], wide[~inside]).log_probabilities(wide[inside])
     return result
+
+
+def check_method(method: str) -> None:
+    """Refuse an unknown method.
+
+    Raises:
+        SettingsError: naming the nearest known one.
+    """
+    known = get_args(CalibrationMethod)
+    if method not in known:
+        raise SettingsError(f"--method {method}: no such calibration.{suggestion(method, known)}")
 
 
 def check_finite(logits: NDArray[np.floating]) -> None:
