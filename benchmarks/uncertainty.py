@@ -28,8 +28,9 @@ from eyebright import Classifier, Dataset, abstention_threshold, calibrate, load
 from eyebright.classifier import npz_to_arrays
 from eyebright.data.dataset import hash_prefixes
 from eyebright.errors import DataError
-from eyebright.metrics.calibration import Calibration, CalibrationMethod, fit_calibration
+from eyebright.metrics.calibration import Calibration, CalibrationMethod
 from eyebright.metrics.calibration_error import error_if_calibrated, expected_calibration_error
+from eyebright.metrics.calibration_fit import fit_calibration
 from eyebright.metrics.conformal import ConformalMethod, draws, fit_conformal_sets
 from eyebright.metrics.scores import log_loss
 from eyebright.metrics.selective import threshold_for_error

@@ -7,8 +7,9 @@ import pytest
 
 from eyebright.classifier import Classifier, arrays_to_npz, npz_to_arrays
 from eyebright.errors import DataError, EyebrightError, RunError, SettingsError
-from eyebright.metrics.calibration import Calibration, cross_fitted_log_probabilities
+from eyebright.metrics.calibration import Calibration
 from eyebright.metrics.calibration_error import expected_calibration_error
+from eyebright.metrics.calibration_fit import cross_fitted_log_probabilities
 from eyebright.metrics.scores import log_loss
 from eyebright.run_directory import RunDirectory
 from eyebright.training.recalibration import calibrate, needs_data

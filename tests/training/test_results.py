@@ -10,7 +10,8 @@ from rich.console import Console
 from eyebright.backend import available_threads
 from eyebright.classifier import Classifier, arrays_to_npz, npz_to_arrays
 from eyebright.evaluation.evaluate import evaluate
-from eyebright.metrics.calibration import Calibration, fit_calibration
+from eyebright.metrics.calibration import Calibration
+from eyebright.metrics.calibration_fit import fit_calibration
 from eyebright.metrics.intervals import wilson_interval
 from eyebright.training.trainer import resume, train
 

@@ -71,9 +71,9 @@ def calibrate(
 def _print(done: Recalibration) -> None:
     from eyebright.metrics.calibration_error import BINS
 
-    numbers = done.calibration
-    how = f" (temperature {numbers.temperature:.3f})" if numbers.method == "temperature" else ""
-    print(f"Calibration {numbers.method}{how}, fitted to {done.images:,} validation images")
+    numbers = [f"{name} {value:.3f}" for name, value in done.calibration.to_dict().items() if isinstance(value, float)]
+    how = f" ({', '.join(numbers)})" if numbers else ""
+    print(f"Calibration {done.calibration.method}{how}, fitted to {done.images:,} validation images")
     for title, figures in (("Without it", done.before), ("With it, five-fold", done.after)):
         if figures is not None:
             print(

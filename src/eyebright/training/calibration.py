@@ -11,7 +11,8 @@ from eyebright.classifier import Classifier, arrays_to_npz, npz_to_arrays
 from eyebright.data.dataset import Dataset, hash_prefixes, image_hashes
 from eyebright.data.progress import shown
 from eyebright.held_out import HeldOut
-from eyebright.metrics.calibration import CalibrationMethod, fit_calibration
+from eyebright.metrics.calibration import CalibrationMethod
+from eyebright.metrics.calibration_fit import fit_calibration
 from eyebright.run_directory import RunDirectory
 from eyebright.storage import write_file
 

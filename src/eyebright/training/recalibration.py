@@ -15,13 +15,9 @@ from eyebright.data.dataset import Dataset
 from eyebright.data.split import split_dataset
 from eyebright.errors import RunError
 from eyebright.held_out import HeldOut
-from eyebright.metrics.calibration import (
-    DEFAULT_METHOD,
-    Calibration,
-    CalibrationMethod,
-    cross_fitted_log_probabilities,
-)
+from eyebright.metrics.calibration import DEFAULT_METHOD, Calibration, CalibrationMethod
 from eyebright.metrics.calibration_error import expected_calibration_error
+from eyebright.metrics.calibration_fit import cross_fitted_log_probabilities
 from eyebright.metrics.scores import accuracy_score, log_loss
 from eyebright.run_directory import RunDirectory
 from eyebright.suggestions import command
