@@ -9,11 +9,14 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.special import softmax
 
 from eyebright import storage
 from eyebright.backend import versions
 from eyebright.classifier import KIND, VERSION, Classifier, arrays_to_npz, load_weights, model_weights, npz_to_arrays
 from eyebright.errors import ClassifierError, DataError
+from eyebright.held_out import HeldOut
+from eyebright.metrics.calibration import Calibration
 from eyebright.models import Architecture, build_model
 
 NAMES = ("cat", "Hündchen", "a [b]")
@@ -21,7 +24,16 @@ ARCHITECTURE = Architecture(
     model="fc", image_shape=(4, 5, 3), classes=3, preprocessing="per-channel", layers=2, hidden_units=7,
     activation="silu", batch_norm=True, dropout=0.5,
 )  # fmt: skip
-PARTS = {"architecture.json", "inference.json", "labels.json", "preprocessing.json", "weights.npz"}
+PARTS = {
+    "architecture.json", "calibration.json", "held_out.npz", "inference.json", "labels.json", "preprocessing.json",
+    "weights.npz",
+}  # fmt: skip
+CALIBRATION = Calibration(method="temperature", temperature=2.5)
+HELD_OUT = HeldOut(
+    labels=np.array([0, 2, 1, 1], np.int32),
+    logits=np.random.default_rng(5).normal(size=(4, 3)).astype(np.float32),
+    keys=np.array([1, 2**63, 7, 2**64 - 1], np.uint64),
+)
 VIEWS = ("none", "mirror", "mirror-shift")
 
 
@@ -33,7 +45,7 @@ def make_classifier(architecture=ARCHITECTURE, seed=3, tta="none"):
     for name, values in weights.items():
         scale = 100 if name.startswith("standardize/") else 0.1
         weights[name] = (values + scale * generator.random(values.shape)).astype(values.dtype)
-    return Classifier(architecture, NAMES, weights, tta)
+    return Classifier(architecture, NAMES, weights, tta, calibration=CALIBRATION, held_out=HELD_OUT)
 
 
 def pictures(count=20, seed=0, shape=ARCHITECTURE.image_shape):
@@ -74,6 +86,9 @@ def test_loaded_classifier_predicts_the_same_bits(classifier, saved):
         assert loaded.weights[name].dtype == weights.dtype
         assert (loaded.weights[name] == weights).all()
     assert (loaded.predict(pictures()) == classifier.predict(pictures())).all()
+    assert loaded.calibration == CALIBRATION
+    for name, array in HELD_OUT.to_arrays().items():
+        assert (loaded.held_out.to_arrays()[name] == array).all()
 
 
 def test_it_is_loaded_from_its_run_as_well(saved, classifier):
@@ -112,6 +127,8 @@ def test_nothing_in_it_is_a_pickle_or_code(saved):
         for name in members.namelist():
             assert members.read(name).startswith(b"\x93NUMPY")
             assert b"'descr': '<f4'" in members.read(name)[:128]
+    with zipfile.ZipFile(saved / "held_out.npz") as members:
+        assert [members.read(name)[:6] for name in members.namelist()] == [b"\x93NUMPY"] * 3
 
 
 @given(st.data())
@@ -160,6 +177,10 @@ def test_another_kind_of_directory_is_refused(copy):
         Classifier.load(copy)
 
 
+def without(arrays, name):
+    return {key: array for key, array in arrays.items() if key != name}
+
+
 def pickled_weights():
     buffer = io.BytesIO()
     np.savez(buffer, weights=np.array([print], dtype=object))
@@ -178,6 +199,23 @@ BY_ANOTHER_PROGRAM = {
     "views that are a list": {"inference.json": b'{"tta": ["mirror"]}'},
     "an unknown fit": {"inference.json": b'{"tta": "none", "fit": "squeeze"}'},
     "views that are no JSON": {"inference.json": b"mirror"},
+    "an unknown calibration": {"calibration.json": b'{"method": "platt"}'},
+    "a calibration of other classes": {"calibration.json": b'{"method": "vector", "scale": [1, 2], "bias": [0, 0]}'},
+    "a calibration that is no JSON": {"calibration.json": b"temperature"},
+    "held-out predictions without keys": {"held_out.npz": arrays_to_npz(without(HELD_OUT.to_arrays(), "keys"))},
+    "held-out predictions of other classes": {
+        "held_out.npz": arrays_to_npz({**HELD_OUT.to_arrays(), "logits": HELD_OUT.logits[:, :2]})
+    },
+    "held-out labels that are no class": {
+        "held_out.npz": arrays_to_npz({**HELD_OUT.to_arrays(), "labels": HELD_OUT.labels + np.int32(1)})
+    },
+    "held-out labels of another type": {
+        "held_out.npz": arrays_to_npz({**HELD_OUT.to_arrays(), "labels": HELD_OUT.labels.astype(np.float32)})
+    },
+    "held-out labels of another number": {
+        "held_out.npz": arrays_to_npz({**HELD_OUT.to_arrays(), "labels": HELD_OUT.labels[:3]})
+    },
+    "held-out predictions that are no zip": {"held_out.npz": b"abc"},
     "an unknown model": {"architecture.json": b'{"model": "resnet"}'},
     "another number of classes": {
         "architecture.json": storage.json_bytes(ARCHITECTURE.model_copy(update={"classes": 4}).model_dump(mode="json"))
@@ -220,10 +258,37 @@ def test_a_saved_classifier_goes_on_answering_by_the_same_views(tta, classifier,
 
 
 def test_one_that_was_saved_before_there_were_views_answers_by_one(copy, classifier):
-    rewrite(copy, version=1, **{"inference.json": None})
+    rewrite(copy, version=1, **{"inference.json": None, "calibration.json": None, "held_out.npz": None})
     loaded = Classifier.load(copy)
     assert loaded.tta == "none"
     assert (loaded.logits(pictures()) == classifier.logits(pictures())).all()
+
+
+@pytest.mark.parametrize("version", [1, 2, 3, 4])
+def test_one_that_was_saved_before_there_was_calibration_answers_without_it(version, copy, classifier):
+    rewrite(copy, version=version, **{"calibration.json": None, "held_out.npz": None})
+    loaded = Classifier.load(copy)
+    assert (loaded.calibration, loaded.held_out) == (Calibration(), None)
+    logits = classifier.logits(pictures()).astype(np.float64)
+    np.testing.assert_allclose(loaded.predict(pictures()), softmax(logits, axis=1), rtol=1e-6)
+    loaded.save(copy.parent / "again")
+    assert {entry.name for entry in (copy.parent / "again").iterdir()} == PARTS - {"held_out.npz"} | {storage.MANIFEST}
+
+
+def test_a_calibration_of_other_classes_is_refused(classifier):
+    calibration = Calibration(method="vector", scale=(1.0, 2.0), bias=(0.0, 0.0))
+    with pytest.raises(ClassifierError, match="calibration of 2 classes for a model of 3"):
+        Classifier(ARCHITECTURE, NAMES, classifier.weights, calibration=calibration)
+
+
+def test_weights_sha256_does_not_depend_on_the_calibration(classifier):
+    assert Classifier(ARCHITECTURE, NAMES, classifier.weights).weights_sha256 == classifier.weights_sha256
+
+
+def test_logits_that_are_not_finite_are_refused(classifier):
+    weights = {name: array * np.float32(1e30) for name, array in classifier.weights.items()}
+    with pytest.raises(DataError, match="logits of image 0 are not finite"):
+        Classifier(ARCHITECTURE, NAMES, weights).predict(pictures())
 
 
 @pytest.mark.parametrize("tta", ["mirrors", "Mirror", "", 2, ["mirror"]])
@@ -244,8 +309,7 @@ def test_all_answers_are_by_its_own_views_unless_others_are_asked_for(tta, class
     logits = viewing.logits(images)
     assert (logits == classifier.logits(images, tta=tta)).all()
     assert (logits == viewing.viewed_logits(images).mean).all()
-    exponentials = np.exp(logits.astype(np.float64))
-    np.testing.assert_allclose(viewing.predict(images), exponentials / exponentials.sum(1, keepdims=True), rtol=1e-6)
+    np.testing.assert_allclose(viewing.predict(images), CALIBRATION.probabilities(logits), rtol=1e-6)
     one_view = classifier.logits(images)
     assert (viewing.logits(images, tta="none") == one_view).all()
     np.testing.assert_allclose(viewing.viewed_logits(images).one_view, one_view, rtol=1e-5, atol=1e-5)
@@ -266,8 +330,7 @@ def test_probabilities_are_those_of_the_logits(classifier):
     assert probabilities.dtype == np.float32
     assert probabilities.shape == (20, 3)
     logits = classifier.logits(pictures()).astype(np.float64)
-    expected = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
-    np.testing.assert_allclose(probabilities, expected, rtol=1e-6)
+    np.testing.assert_allclose(probabilities, softmax(logits / 2.5, axis=1), rtol=1e-6)
     np.testing.assert_allclose(probabilities.sum(axis=1), 1, rtol=1e-6)
 
 

@@ -23,7 +23,9 @@ if TYPE_CHECKING:
     from eyebright.presets import preset_settings
     from eyebright.settings import Settings
     from eyebright.several_seeds import SeveralSeeds, resume_seeds, train_seeds
+    from eyebright.training.recalibration import calibrate
     from eyebright.training.trainer import Run, resume, train
+    from eyebright.uncertainty import abstention_threshold, class_sets
 
 __version__ = "0.1.0"
 
@@ -35,6 +37,9 @@ _HOMES = {
     "Run": "eyebright.training.trainer",
     "Settings": "eyebright.settings",
     "SeveralSeeds": "eyebright.several_seeds",
+    "abstention_threshold": "eyebright.uncertainty",
+    "calibrate": "eyebright.training.recalibration",
+    "class_sets": "eyebright.uncertainty",
     "cross_validate": "eyebright.cross_validation",
     "evaluate": "eyebright.evaluation.evaluate",
     "load_dataset": "eyebright.data.loading",
@@ -54,6 +59,9 @@ __all__ = [
     "Run",
     "Settings",
     "SeveralSeeds",
+    "abstention_threshold",
+    "calibrate",
+    "class_sets",
     "cross_validate",
     "evaluate",
     "load_dataset",

@@ -18,6 +18,8 @@ from numpy.typing import NDArray
 from eyebright import storage
 from eyebright.backend import keras, versions
 from eyebright.errors import ClassifierError, DataError, StorageError, suggestion
+from eyebright.held_out import HeldOut
+from eyebright.metrics.calibration import Calibration
 from eyebright.models import Architecture, build_model
 from eyebright.models.inference import VIEWS, Logits, ViewedLogits, ViewedLogitsFunction, compiled_viewed_logits
 from eyebright.picture_options import DEFAULT_FIT, FITS, Fit
@@ -59,10 +61,13 @@ class Classifier:
         weights: by name, as `model_weights` gives them.
         tta: the views by whose mean it answers, see `models.inference.VIEWS`.
         fit: what is done with pictures of other proportions than the images that it takes.
+        calibration: how its logits become probabilities; the softmax alone if not given.
+        held_out: its answers to images that it did not learn from, for thresholds and sets of classes with a promise
+            (see `uncertainty`).
 
     Raises:
-        ClassifierError: another number of names than of classes, or an unknown `tta`. Weights that do not fit the
-            architecture are noticed at the first prediction, which builds the model.
+        ClassifierError: another number of names than of classes, a calibration of other classes, or an unknown `tta`.
+            Weights that do not fit the architecture are noticed at the first prediction, which builds the model.
     """
 
     def __init__(
@@ -72,17 +77,25 @@ class Classifier:
         weights: dict[str, NDArray[Any]],
         tta: TestTimeAugmentation = "none",
         fit: Fit = DEFAULT_FIT,
+        calibration: Calibration = Calibration(),  # noqa: B008 - immutable
+        held_out: HeldOut | None = None,
     ) -> None:
         if len(class_names) != architecture.classes:
             raise ClassifierError(f"{len(class_names)} class names for a model of {architecture.classes} classes.")
         _check_tta(tta)
         if fit not in FITS:
             raise ClassifierError(f"fit {fit!r}: no such way to fit a picture.{suggestion(str(fit), FITS)}")
+        if calibration.classes not in (None, architecture.classes):
+            raise ClassifierError(
+                f"A calibration of {calibration.classes} classes for a model of {architecture.classes}."
+            )
         self.architecture = architecture
         self.class_names = tuple(class_names)
         self.weights = weights
         self.tta = tta
         self.fit = fit
+        self.calibration = calibration
+        self.held_out = held_out
         self._compiled: dict[TestTimeAugmentation, ViewedLogitsFunction] = {}
 
     @property
@@ -101,7 +114,7 @@ class Classifier:
         return weights_sha256(self.weights)
 
     def predict(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Probabilities of the classes: the softmax of `logits`.
+        """Calibrated probabilities of the classes.
 
         Args:
             images: uint8 [N, H, W, C], values 0 … 255, of `image_shape`.
@@ -110,12 +123,9 @@ class Classifier:
             float32 [N, classes], each row summing to 1, columns in the order of `class_names`.
 
         Raises:
-            DataError: images of another shape or type.
+            DataError: images of another shape or type, or logits that are not finite.
         """
-        logits = self.logits(images).astype(np.float64)  # [N, classes]
-        exponentials = np.exp(logits - logits.max(axis=1, keepdims=True))
-        probabilities: NDArray[np.float64] = exponentials / exponentials.sum(axis=1, keepdims=True)
-        return probabilities.astype(np.float32)
+        return self.calibration.probabilities(self.logits(images)).astype(np.float32)
 
     def logits(
         self,
@@ -184,11 +194,14 @@ class Classifier:
         }
         parts = {
             "architecture.json": storage.json_bytes(self.architecture.model_dump(mode="json", exclude_none=True)),
+            "calibration.json": storage.json_bytes(self.calibration.to_dict()),
             "inference.json": storage.json_bytes({"tta": self.tta, "fit": self.fit}),
             "labels.json": storage.json_bytes(labels),
             "preprocessing.json": storage.json_bytes(picture),
             "weights.npz": arrays_to_npz(self.weights),
         }
+        if self.held_out is not None:
+            parts["held_out.npz"] = arrays_to_npz(self.held_out.to_arrays())
         storage.write_directory(directory, parts, kind=KIND, version=VERSION, versions=versions())
 
     @classmethod
@@ -214,12 +227,16 @@ class Classifier:
             weights = npz_to_arrays(parts["weights.npz"])
             inference: Any = json.loads(parts.get("inference.json", b'{"tta": "none"}'))
             tta, fit = inference["tta"], inference.get("fit", "stretch")  # which earlier versions did
+            calibration = Calibration.model_validate_json(parts.get("calibration.json", b"{}"))
+            held_out = None
+            if "held_out.npz" in parts:
+                held_out = HeldOut.from_arrays(npz_to_arrays(parts["held_out.npz"]), architecture.classes)
         except StorageError as error:
             raise ClassifierError(str(error)) from error
         except (ValueError, KeyError, TypeError) as error:  # verified, and written by another
             raise ClassifierError(f"{directory}: no valid classifier: {error}.") from error
         try:
-            return cls(architecture, class_names, weights, tta, fit)
+            return cls(architecture, class_names, weights, tta, fit, calibration, held_out)
         except ClassifierError as error:
             raise ClassifierError(f"{directory}: {error}") from error
 

@@ -148,30 +148,28 @@ def _finish(run: RunDirectory, dataset: Dataset, parts: list[Dataset], runs: lis
     """Write out_of_fold.npz, and results.json after it."""
     images = np.concatenate([part.splits["test"] for part in parts])
     folds = np.concatenate([np.full(len(part.splits["test"]), number) for number, part in enumerate(parts, start=1)])
-    logits = np.concatenate(
-        [_test_logits(one, len(part.splits["test"])) for one, part in zip(runs, parts, strict=True)]
-    )
+    answers = np.concatenate([_answers(one, len(part.splits["test"])) for one, part in zip(runs, parts, strict=True)])
     order = np.argsort(images)
-    images, folds, logits = images[order], folds[order], logits[order]
-    probabilities = _softmax(logits)
+    images, folds, answers = images[order], folds[order], answers[order]
+    probabilities = np.exp(answers).astype(np.float32)
     arrays = {"images": images, "labels": dataset.labels[images], "folds": folds, "probabilities": probabilities}
     write_file(run.path / _OUT_OF_FOLD, arrays_to_npz(arrays))
-    results = _results(run, dataset.labels[images], logits, runs)
+    results = _results(run, dataset.labels[images], answers, runs)
     run.write_results(results)
     return CrossValidation(run.path, results, images, folds, probabilities)
 
 
 def _results(
-    run: RunDirectory, labels: NDArray[np.int32], logits: NDArray[np.floating], runs: list[trainer.Run]
+    run: RunDirectory, labels: NDArray[np.int32], answers: NDArray[np.float64], runs: list[trainer.Run]
 ) -> dict[str, Any]:
-    correct = count_correct(labels, logits)
+    correct = count_correct(labels, answers)
     accuracies = [one.results["test_accuracy"] for one in runs]
     names = ("test_accuracy", "test_accuracy_ci95", "test_images", "validation_accuracy", "steps", "weights_sha256")
     return {
         "accuracy": correct / len(labels),
         "accuracy_ci95": list(wilson_interval(correct, len(labels))),
         "n": len(labels),
-        "log_loss": log_loss(labels, logits),
+        "log_loss": log_loss(labels, answers),
         "folds": [
             {"fold": number, **{name: one.results[name] for name in names}} for number, one in enumerate(runs, start=1)
         ],
@@ -188,13 +186,13 @@ def _results(
     }
 
 
-def _test_logits(run: trainer.Run, images: int) -> NDArray[np.floating]:
-    """What a fold's classifier answered to the images of the fold, [n, classes], in their order."""
+def _answers(run: trainer.Run, images: int) -> NDArray[np.float64]:
+    """The calibrated log probabilities of a fold's classifier for the images of the fold, [n, classes], in order."""
     path = run.path / "test_predictions.npz"
     try:
         arrays = npz_to_arrays(path.read_bytes())
         if str(arrays["weights_sha256"]) == run.results["weights_sha256"] and len(arrays["logits"]) == images:
-            return arrays["logits"]
+            return run.classifier.calibration.log_probabilities(arrays["logits"])
         reason = "it is not of this run"
     except (OSError, ValueError, KeyError) as error:
         reason = str(error)
@@ -202,10 +200,3 @@ def _test_logits(run: trainer.Run, images: int) -> NDArray[np.floating]:
         f"{path}: missing or damaged: {reason}. Remove {run.path} to have this fold trained anew, then go on with: "
         f"{command('train', '--resume', run.path.parent)}"
     )
-
-
-def _softmax(logits: NDArray[np.floating]) -> NDArray[np.float32]:
-    from scipy.special import softmax
-
-    probabilities: NDArray[np.float32] = softmax(logits.astype(np.float64), axis=1).astype(np.float32)
-    return probabilities

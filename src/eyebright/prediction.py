@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import compress
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,8 @@ from numpy.typing import NDArray
 from eyebright.classifier import Classifier
 from eyebright.data.decode import decode_image
 from eyebright.errors import ImageError
+from eyebright.metrics.conformal import ConformalSets
+from eyebright.uncertainty import image_draws
 
 _PICTURES_AT_ONCE = 256  # bounds the memory, however many there are
 
@@ -25,11 +28,16 @@ class Prediction:
         image: the path, as it was given.
         top: the likeliest classes with their probabilities, the first the likeliest; empty after an error.
         error: what is wrong with the picture, or None.
+        abstained: whether the likeliest class is not likely enough to be given as an answer; None where no threshold
+            was asked for.
+        classes: the classes of a conformal set, the likeliest first, perhaps none; None where no sets were asked for.
     """
 
     image: str
     top: tuple[tuple[str, float], ...] = ()
     error: str | None = None
+    abstained: bool | None = None
+    classes: tuple[str, ...] | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """As `predict --json` prints it."""
@@ -37,16 +45,31 @@ class Prediction:
             return {"image": self.image, "error": self.error}
         label, probability = self.top[0]
         top = [{"label": name, "probability": p} for name, p in self.top]
-        return {"image": self.image, "label": label, "probability": probability, "top": top}
+        answer: dict[str, Any] = {"image": self.image, "label": label, "probability": probability, "top": top}
+        if self.abstained is not None:
+            answer["abstained"] = self.abstained
+        if self.classes is not None:
+            answer["set"] = list(self.classes)
+        return answer
 
 
-def predict_files(classifier: Classifier, paths: Sequence[str | Path], top: int = 5) -> Iterator[Prediction]:
+def predict_files(
+    classifier: Classifier,
+    paths: Sequence[str | Path],
+    top: int = 5,
+    *,
+    min_confidence: float | None = None,
+    sets: ConformalSets | None = None,
+) -> Iterator[Prediction]:
     """Classify picture files of any size and mode.
 
     Args:
         classifier: what to ask.
         paths: the files.
         top: how many classes to name for each, at least 1.
+        min_confidence: the probability below which it abstains, 0 … 1, for example
+            `abstention_threshold(classifier, target_error=0.01).threshold`; None never abstains.
+        sets: the rule for sets of classes, of `conformal_sets`; None makes none.
 
     Yields:
         One prediction a path, in the order given. A picture that cannot be read has its error in its place; the
@@ -56,12 +79,33 @@ def predict_files(classifier: Classifier, paths: Sequence[str | Path], top: int 
         chunk = paths[start : start + _PICTURES_AT_ONCE]
         decoded = [_decoded(path, classifier) for path in chunk]
         pictures = [picture for picture in decoded if isinstance(picture, np.ndarray)]
-        answers = iter(classifier.predict(np.stack(pictures)) if pictures else ())
+        answers = _answers(classifier, np.stack(pictures), top, min_confidence, sets) if pictures else iter(())
         for path, picture in zip(chunk, decoded, strict=True):
             if isinstance(picture, ImageError):
                 yield Prediction(str(path), error=str(picture))
             else:
-                yield Prediction(str(path), _likeliest(next(answers), classifier.class_names, top))
+                yield replace(next(answers), image=str(path))
+
+
+def _answers(
+    classifier: Classifier,
+    images: NDArray[np.uint8],
+    top: int,
+    min_confidence: float | None,
+    sets: ConformalSets | None,
+) -> Iterator[Prediction]:
+    """What the classifier says of images [N, H, W, C], without their names."""
+    probabilities = classifier.calibration.probabilities(classifier.logits(images))  # [N, classes]
+    members = None if sets is None else sets.sets(probabilities, image_draws(images))  # [N, classes]
+    for number, row in enumerate(probabilities):
+        order = np.argsort(-row, kind="stable")
+        names = [classifier.class_names[i] for i in order]
+        yield Prediction(
+            "",
+            tuple(zip(names[:top], row[order[:top]].tolist(), strict=True)),
+            abstained=None if min_confidence is None else bool(row.max() < min_confidence),
+            classes=None if members is None else tuple(compress(names, members[number, order])),
+        )
 
 
 def _decoded(path: str | Path, classifier: Classifier) -> NDArray[np.uint8] | ImageError:
@@ -69,10 +113,3 @@ def _decoded(path: str | Path, classifier: Classifier) -> NDArray[np.uint8] | Im
         return decode_image(Path(path), classifier.image_shape, classifier.fit)
     except ImageError as error:
         return error
-
-
-def _likeliest(
-    probabilities: NDArray[np.float32], class_names: tuple[str, ...], top: int
-) -> tuple[tuple[str, float], ...]:
-    order = np.argsort(-probabilities, kind="stable")[:top]
-    return tuple((class_names[i], float(probabilities[i])) for i in order)

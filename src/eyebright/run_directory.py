@@ -9,6 +9,7 @@ learnt_images.npz      which images it and what it began with have learnt from  
 teacher/               the classifier that the run learns from, if any
 backbone/              the trained backbone that the run began with, if any
 model/                 the saved classifier, see classifier.py
+validation_predictions.npz   labels, logits, image hashes of the validation images, by the saved classifier
 test_predictions.npz   labels, logits, image hashes of the one run over the test images
 looks.json             how often a model of this run met the test images
 results.json           written last: it marks a finished run

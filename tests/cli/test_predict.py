@@ -6,6 +6,9 @@ import os
 import numpy as np
 import pytest
 
+from eyebright.classifier import Classifier
+from eyebright.uncertainty import abstention_threshold, class_sets
+
 
 def parsed(answer, code=0):
     assert answer.code == code, answer.err
@@ -107,6 +110,116 @@ def test_table_is_for_people_and_is_not_wrapped(finished, pictures, command, tmp
     assert rows[0][2].strip() == exact["label"]
     assert rows[0][3].strip() == f"{exact['probability']:.4f}"
     assert rows[0][4].count(",") == 3
+
+
+FLAGS = {
+    "target": ("--target-error", "0.2"),
+    "threshold": ("--min-confidence", "0.8"),
+    "sets": ("--conformal", "0.1"),
+    "aps": ("--conformal", "0.1", "--conformal-method", "aps"),
+    "both": ("--min-confidence", "0.8", "--conformal", "0.2", "--per-class"),
+}
+
+
+def asked_for(flags):
+    return ["abstained"] * ("--conformal" not in flags[:1]) + ["set"] * ("--conformal" in flags)
+
+
+@pytest.mark.parametrize("flags", FLAGS.values(), ids=FLAGS)
+def test_what_is_asked_for_besides_stands_in_the_json_and_what_to_expect_on_standard_error(
+    flags, finished, pictures, digits, command
+):
+    paths = [pictures / name for name in ("0.png", "words.png", "1.png", "2.png")]
+    answer = command("predict", finished.path, *paths, *flags, "--json")
+    read, classifier = parsed(answer, code=3), finished.classifier
+    asked = set(asked_for(flags))
+    answered = [entry for entry in read if "error" not in entry]
+    assert [entry.keys() - {"image", "label", "probability", "top"} for entry in answered] == [asked] * 3
+    lines = answer.err.splitlines()
+    if "abstained" in asked:
+        given = {"target_error": 0.2} if flags[0] == "--target-error" else {"min_confidence": 0.8}
+        threshold = abstention_threshold(classifier, **given)
+        assert [entry["abstained"] for entry in answered] == [
+            entry["probability"] < threshold.threshold for entry in answered
+        ]
+        line = lines.pop(0)
+        assert line.startswith(f"Abstains below {threshold.threshold:.4f}. Of {threshold.images} validation images ")
+        assert (
+            f"{threshold.coverage:.1%} are answered, {threshold.errors} of these {threshold.accepted} wrongly" in line
+        )
+    if "set" in asked:
+        alpha, method = float(flags[flags.index("--conformal") + 1]), "aps" if "aps" in flags else "lac"
+        sets = class_sets(classifier, digits.images[:3], alpha, method, per_class="--per-class" in flags)
+        assert [set(entry["set"]) for entry in answered] == [{str(k) for k in np.flatnonzero(row)} for row in sets]
+        line = lines.pop(0)
+        assert line.startswith(f"Sets of classes ({method}): {1 - alpha:g} of ")
+        assert ("of each class's pictures" in line) == ("--per-class" in flags)
+    assert lines == []
+
+
+@pytest.mark.parametrize("flags", FLAGS.values(), ids=FLAGS)
+def test_csv_and_table_have_what_is_asked_for_besides(flags, finished, pictures, command):
+    paths = [pictures / name for name in ("0.png", "words.png")]
+    (entry, _), asked = parsed(command("predict", finished.path, *paths, *flags, "--json"), code=3), asked_for(flags)
+    rows = list(csv.DictReader(io.StringIO(command("predict", finished.path, *paths, *flags, "--csv").out)))
+    assert list(rows[0]) == ["image", "rank", "label", "probability", "error", *asked]
+    assert [{name: json.loads(row[name]) for name in asked} for row in rows[:5]] == [
+        {name: entry[name] for name in asked}
+    ] * 5
+    assert [rows[5][name] for name in asked] == [""] * len(asked)
+    table = command("predict", finished.path, *paths, *flags).out.splitlines()
+    assert [name for name in ("abstained", "set") if name in table[1]] == asked
+    (row,) = [line for line in table if str(paths[0]) in line]
+    cells = [cell.strip() for cell in row.split("│")[5:-1]]
+    words = {"abstained": "yes" if entry.get("abstained") else "no", "set": ", ".join(entry.get("set", [])) or "none"}
+    assert cells == [words[name] for name in asked]
+
+
+@pytest.mark.parametrize(
+    ("flags", "words"),
+    [
+        (("--min-confidence", 0.9, "--target-error", 0.1), "--min-confidence and --target-error exclude each other"),
+        (("--min-confidence", 1.5), "--min-confidence 1.5: give a probability, from 0 to 1"),
+        (("--target-error", 5), "--target-error 5: give the share of wrong answers that is allowed, between 0 and 1"),
+        (("--target-error", 0.001), "--target-error 0.001 needs at least 2,995 validation images"),
+        (("--conformal", 90), "--conformal 90: give the share of sets that may miss, between 0 and 1"),
+        (("--conformal", 0.001), "--conformal 0.001 needs at least 999 validation images"),
+        (("--conformal", 0.1, "--conformal-method", "apps"), "--conformal-method apps: no such method. Did you mean"),
+        (("--conformal-method", "aps"), "--conformal-method says how sets of classes are made: give --conformal"),
+        (("--per-class",), "--per-class says how sets of classes are made: give --conformal"),
+        (("--conformal", 0.01, "--per-class"), "needs at least 99 validation images of the class '0'"),
+    ],
+)
+def test_what_cannot_be_promised_is_refused(flags, words, finished, pictures, command):
+    code, out, err = command("predict", finished.path, pictures / "0.png", *flags)
+    assert (code, out) == (2, "")
+    assert words in err
+    assert err.count("\n") == 1
+
+
+@pytest.fixture
+def without_held_out(finished, tmp_path):
+    """A classifier as it was saved before there were held-out predictions."""
+    made = finished.classifier
+    Classifier(made.architecture, made.class_names, made.weights).save(tmp_path / "model")
+    return tmp_path / "model"
+
+
+@pytest.mark.parametrize("flags", [("--target-error", 0.1), ("--conformal", 0.1)])
+def test_a_classifier_without_held_out_predictions_promises_nothing(flags, without_held_out, pictures, command):
+    code, out, err = command("predict", without_held_out, pictures / "0.png", *flags)
+    assert (code, out) == (2, "")
+    assert err.endswith("Make them with: eyebright calibrate RUN\n")
+
+
+def test_such_a_classifier_abstains_below_a_given_threshold_and_says_what_is_not_known(
+    without_held_out, pictures, command
+):
+    code, out, err = command("predict", without_held_out, pictures / "0.png", "--min-confidence", 1, "--json")
+    assert code == 0
+    assert json.loads(out)[0]["abstained"]
+    assert "is not known" in err
+    assert "eyebright calibrate RUN" in err
 
 
 def test_json_and_csv_exclude_each_other(finished, pictures, command):

@@ -116,7 +116,7 @@ def go_back() -> Callable[[Run, Path, int], Path]:
     def copy(run: Run, directory: Path, step: int) -> Path:
         shutil.copytree(run.path, directory)
         shutil.rmtree(directory / "model")
-        for name in ("results.json", "test_predictions.npz", "looks.json"):
+        for name in ("results.json", "test_predictions.npz", "validation_predictions.npz", "looks.json"):
             (directory / name).unlink()
         for path in (directory / "checkpoints").iterdir():
             if int(path.name.removeprefix("step-")) > step:

@@ -1,13 +1,17 @@
 import hashlib
+import io
 import json
 from dataclasses import replace
 
 import numpy as np
 import pytest
+from rich.console import Console
 
 from eyebright.backend import available_threads
 from eyebright.classifier import Classifier, arrays_to_npz, npz_to_arrays
 from eyebright.evaluation.evaluate import evaluate
+from eyebright.metrics.calibration import Calibration
+from eyebright.metrics.calibration_fit import fit_calibration
 from eyebright.metrics.intervals import wilson_interval
 from eyebright.training.trainer import resume, train
 
@@ -89,11 +93,14 @@ def test_with_test_time_augmentation_the_accuracy_of_one_view_stands_beside_that
 
 
 @pytest.mark.parametrize("tta", ["none", "mirror"])
-@pytest.mark.parametrize("lost", [["results.json"], ["results.json", "model/weights.npz"]])
+@pytest.mark.parametrize(
+    "lost", [["results.json"], ["results.json", "model/weights.npz"], ["results.json", "validation_predictions.npz"]]
+)
 def test_a_process_that_was_killed_at_the_very_end_costs_no_second_look_at_the_test_images(
     tta, lost, dataset, make_settings, tmp_path
 ):
     run = train(make_settings(seed=3, tta=tta), dataset, tmp_path / "run")
+    finished = {path: path.read_bytes() for path in run.path.rglob("*.npz")}
     for name in lost:
         (run.path / name).unlink()
     again = resume(run.path, dataset)
@@ -103,6 +110,59 @@ def test_a_process_that_was_killed_at_the_very_end_costs_no_second_look_at_the_t
         k: v for k, v in run.results.items() if k not in timed
     }
     assert Classifier.load(run.path).weights_sha256 == run.results["weights_sha256"]
+    assert {path: path.read_bytes() for path in run.path.rglob("*.npz")} == finished
+
+
+@pytest.mark.parametrize("tta", ["none", "mirror"])
+def test_the_saved_classifier_is_calibrated_on_the_validation_images(tta, dataset, make_settings, tmp_path):
+    run = train(make_settings(seed=3, tta=tta), dataset, tmp_path / "run")
+    validation, classifier = dataset.splits["validation"], Classifier.load(run.path)
+    labels, logits = dataset.labels[validation], classifier.logits(dataset.images, validation)
+    expected = fit_calibration("temperature", labels, logits, dataset.class_names)
+    assert classifier.calibration.temperature == pytest.approx(expected.temperature, rel=1e-4)
+    assert run.results["calibration"] == {"method": "temperature", "temperature": classifier.calibration.temperature}
+    held_out = classifier.held_out
+    assert (held_out.labels == labels).all()
+    np.testing.assert_allclose(held_out.logits, logits, rtol=1e-5, atol=1e-5)
+    digest = hashlib.sha256(dataset.images[validation[7]].tobytes()).digest()
+    assert held_out.keys[7] == int.from_bytes(digest[:8], "little")
+    with np.load(run.path / "validation_predictions.npz", allow_pickle=False) as kept:
+        assert set(kept.files) == {"labels", "logits", "image_sha256", "weights_sha256"} | (
+            set() if tta == "none" else {"tta"}
+        )
+        assert (kept["labels"] == labels).all()
+        assert (kept["logits"] == held_out.logits).all()
+        assert kept["image_sha256"][7].tobytes() == digest
+        assert str(kept["weights_sha256"]) == run.results["weights_sha256"]
+
+
+@pytest.mark.parametrize("title", [None, "one of several"])
+def test_a_run_without_validation_images_is_not_calibrated_and_says_so(title, dataset, make_settings, tmp_path):
+    splits = {"train": np.arange(120), "test": dataset.splits["test"]}
+    console = Console(file=io.StringIO(), width=200)
+    settings = make_settings(validation=0.0)
+    run = train(settings, replace(dataset, splits=splits), tmp_path / "run", console=console, title=title)
+    assert run.results["calibration"] == {"method": "none"}
+    classifier = Classifier.load(run.path)
+    assert (classifier.calibration, classifier.held_out) == (Calibration(), None)
+    assert not (run.path / "validation_predictions.npz").exists()
+    said = "No validation images: the probabilities are not calibrated." in console.file.getvalue()
+    assert said == (title is None)
+
+
+@pytest.mark.parametrize("content", [b"", b"no zip", None])
+def test_validation_predictions_that_are_damaged_are_made_again(run, dataset, content, flip_bit):
+    path = run.path / "validation_predictions.npz"
+    expected = path.read_bytes()
+    if content is None:
+        flip_bit(path, 8 * (len(expected) // 2))
+    else:
+        path.write_bytes(content)
+    (run.path / "results.json").unlink()
+    again = resume(run.path, dataset)
+    assert again.results["test_looks"] == 1
+    assert again.results["calibration"] == run.results["calibration"]
+    assert path.read_bytes() == expected
 
 
 @pytest.mark.parametrize("lacking", ["logits_one_view", "tta"])

@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 
 from eyebright.cli import cache
+from eyebright.cli.calibrate import calibrate
 from eyebright.cli.check import check
 from eyebright.cli.datasets import datasets
 from eyebright.cli.evaluate import evaluate
@@ -31,7 +32,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     epilog="Begin with: eyebright train",
 )
-for command in (train, check, find_lr, evaluate, predict, plot, show_batch, tensorboard, datasets):
+for command in (train, check, find_lr, evaluate, calibrate, predict, plot, show_batch, tensorboard, datasets):
     app.command()(command)
 app.add_typer(cache.app, name="cache")
 

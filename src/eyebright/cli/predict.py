@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import csv as csv_format
 import glob
+import json as json_format
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
@@ -16,6 +17,8 @@ from eyebright.cli.output import print_json, print_table
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from eyebright.classifier import Classifier
+    from eyebright.metrics.conformal import ConformalMethod, ConformalSets
     from eyebright.prediction import Prediction
 
 
@@ -24,25 +27,73 @@ def predict(
     images: Annotated[list[str], typer.Argument(help="Picture files or globs, of any size and mode.")],
     top: Annotated[int, typer.Option(min=1, help="How many classes to name for each picture.")] = 5,
     json: Annotated[bool, typer.Option("--json", help="Print JSON: an array, one object a picture.")] = False,
-    csv: Annotated[bool, typer.Option("--csv", help="Print CSV: image, rank, label, probability, error.")] = False,
+    csv: Annotated[
+        bool,
+        typer.Option(
+            "--csv", help="Print CSV: image, rank, label, probability, error, and what was asked for besides."
+        ),
+    ] = False,
+    min_confidence: Annotated[
+        float | None, typer.Option(help="Abstain below this probability.", show_default="never abstain")
+    ] = None,
+    target_error: Annotated[
+        float | None,
+        typer.Option(
+            help="Abstain so that at most this share of the answers is wrong; validation images find the threshold.",
+            show_default="never abstain",
+        ),
+    ] = None,
+    conformal: Annotated[
+        float | None,
+        typer.Option(
+            metavar="ALPHA",
+            help="Give sets of classes, too, that miss a picture's own class with this probability; 0.1, say.",
+            show_default="no sets",
+        ),
+    ] = None,
+    conformal_method: Annotated[
+        str | None,
+        typer.Option(
+            metavar="lac|aps",
+            help="lac: the smallest sets; aps: sets that tell hard pictures from easy ones better.",
+            show_default="lac",
+        ),
+    ] = None,
+    per_class: Annotated[bool, typer.Option("--per-class", help="Keep to --conformal within each class.")] = False,
 ) -> None:
     """Name what pictures show, with probabilities.
 
     A picture that cannot be read does not stop the others; the exit code is then 3, or 2 if none could be read.
+
+    What --target-error and --conformal promise is for pictures like the run's validation images, and the former is
+    shown on these with 95% confidence. What validation images let expect is said on standard error.
     """
-    from eyebright.classifier import Classifier
+    _check(min_confidence, target_error, conformal, conformal_method, per_class)
     from eyebright.errors import SettingsError
-    from eyebright.prediction import predict_files
 
     if json and csv:
         raise SettingsError("--json and --csv exclude each other: give one of the two.")
-    predictions = list(predict_files(Classifier.load(run), _expanded(images), top))
+    from eyebright.classifier import Classifier
+    from eyebright.prediction import predict_files
+    from eyebright.uncertainty import conformal_sets
+
+    classifier = Classifier.load(run)
+    if target_error is not None or min_confidence is not None:
+        min_confidence = _threshold(classifier, min_confidence, target_error)
+    sets = None
+    if conformal is not None:
+        method = cast("ConformalMethod", conformal_method or "lac")
+        sets = conformal_sets(classifier, conformal, method, per_class=per_class)
+        _describe_sets(classifier, sets)
+    predictions = list(predict_files(classifier, _expanded(images), top, min_confidence=min_confidence, sets=sets))
+    given = {"abstained": min_confidence, "set": sets}
+    asked = [name for name, value in given.items() if value is not None]
     if json:
         print_json([prediction.to_dict() for prediction in predictions])
     elif csv:
-        _print_csv(predictions)
+        _print_csv(predictions, asked)
     else:
-        _print_table(predictions)
+        _print_table(predictions, asked)
     failed = [prediction for prediction in predictions if prediction.error is not None]
     if not json:
         for prediction in failed:
@@ -62,25 +113,95 @@ def _expanded(patterns: Iterable[str]) -> list[str]:
     return paths
 
 
-def _print_csv(predictions: list[Prediction]) -> None:
+def _check(
+    min_confidence: float | None,
+    target_error: float | None,
+    conformal: float | None,
+    conformal_method: str | None,
+    per_class: bool,
+) -> None:
+    """Refuse what cannot be, before anything large is imported."""
+    from eyebright.errors import SettingsError
+
+    if min_confidence is not None and target_error is not None:
+        raise SettingsError("--min-confidence and --target-error exclude each other: give one of the two.")
+    if conformal is None and (conformal_method is not None or per_class):
+        flag = "--per-class" if conformal_method is None else "--conformal-method"
+        raise SettingsError(f"{flag} says how sets of classes are made: give --conformal ALPHA as well.")
+    if (min_confidence, target_error, conformal) == (None, None, None):
+        return
+    from eyebright.metrics.conformal import check_alpha, check_method
+    from eyebright.metrics.selective import check_min_confidence, check_target
+
+    if min_confidence is not None:
+        check_min_confidence(min_confidence)
+    if target_error is not None:
+        check_target(target_error)
+    if conformal is not None:
+        check_alpha(conformal)
+        check_method(conformal_method or "lac")
+
+
+def _threshold(classifier: Classifier, min_confidence: float | None, target_error: float | None) -> float:
+    """The probability below which to abstain; what is to be expected of it is said on standard error."""
+    from eyebright.uncertainty import abstention_threshold
+
+    if min_confidence is not None and classifier.held_out is None:
+        print(
+            f"Abstains below {min_confidence:g}. How often, and how often answers are wrong, is not known: no answers "
+            "to validation images are saved with this classifier. Make them with: eyebright calibrate RUN",
+            file=sys.stderr,
+        )
+        return min_confidence
+    found = abstention_threshold(classifier, min_confidence=min_confidence, target_error=target_error)
+    print(
+        f"Abstains below {found.threshold:.4f}. Of {found.images:,} validation images {found.coverage:.1%} are "
+        f"answered, {found.errors:,} of these {found.accepted:,} wrongly; with 95% confidence at most "
+        f"{found.risk_bound:.2%} of such answers are wrong.",
+        file=sys.stderr,
+    )
+    return found.threshold
+
+
+def _describe_sets(classifier: Classifier, sets: ConformalSets) -> None:
+    """Say on standard error what is to be expected of sets of classes."""
+    from eyebright.uncertainty import held_out_sets
+
+    sizes = held_out_sets(classifier, sets).sum(axis=1)
+    within = "of each class's pictures" if sets.per_class else "of pictures"
+    print(
+        f"Sets of classes ({sets.method}): {1 - sets.alpha:g} {within} have their own class in their set. Of "
+        f"{sets.images:,} validation images the sets have {sizes.mean():.2f} classes on average, "
+        f"{(sizes == 0).mean():.1%} have none and {(sizes == 1).mean():.1%} have one.",
+        file=sys.stderr,
+    )
+
+
+def _print_csv(predictions: list[Prediction], asked: list[str]) -> None:
     writer = csv_format.writer(sys.stdout, lineterminator="\n")
-    writer.writerow(["image", "rank", "label", "probability", "error"])
+    writer.writerow(["image", "rank", "label", "probability", "error", *asked])
     for prediction in predictions:
         if prediction.error is not None:
-            writer.writerow([prediction.image, "", "", "", prediction.error])
+            writer.writerow([prediction.image, "", "", "", prediction.error, *("" for _ in asked)])
+        answer = prediction.to_dict()
+        besides = [json_format.dumps(answer.get(name), ensure_ascii=False) for name in asked]
         for rank, (label, probability) in enumerate(prediction.top, 1):
-            writer.writerow([prediction.image, rank, label, f"{probability:.6f}", ""])
+            writer.writerow([prediction.image, rank, label, f"{probability:.6f}", "", *besides])
 
 
-def _print_table(predictions: list[Prediction]) -> None:
+def _print_table(predictions: list[Prediction], asked: list[str]) -> None:
     from rich.table import Table
 
     answered = [prediction for prediction in predictions if prediction.error is None]
     if not answered:
         return
-    table = Table("image", "label", "probability", "next likeliest")
+    table = Table("image", "label", "probability", "next likeliest", *asked)
     for prediction in answered:
         (label, probability), *others = prediction.top
         then = ", ".join(f"{name} {p:.3f}" for name, p in others[:4])
-        table.add_row(prediction.image, label, f"{probability:.4f}", then)
+        besides = {
+            "abstained": "yes" if prediction.abstained else "no",
+            "set": ", ".join(prediction.classes or ()) or "none",
+        }
+        table.add_row(prediction.image, label, f"{probability:.4f}", then, *(besides[name] for name in asked))
     print_table(table)

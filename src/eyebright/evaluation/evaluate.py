@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import softmax
 
 from eyebright.classifier import Classifier
 from eyebright.data.dataset import Dataset
@@ -114,10 +113,9 @@ def evaluate(
     labels = _labels_as_the_classifier_counts(classifier, dataset)[chosen]  # [n]
     logits = classifier.logits(dataset.images, chosen, progress=progress)  # [n, classes]
     _check_finite(dataset, chosen, logits)
-    probabilities = softmax(logits.astype(np.float64), axis=1)
     figures = all_figures(
         labels,
-        probabilities,
+        classifier.calibration.probabilities(logits),
         classifier.class_names,
         units=units_of_images(dataset, chosen),
         top_k=k,

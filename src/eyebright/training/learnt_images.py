@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from rich.console import Console
 
 from eyebright.classifier import arrays_to_npz, npz_to_arrays
-from eyebright.data.dataset import Dataset
+from eyebright.data.dataset import Dataset, hash_prefixes
 from eyebright.data.split import Split
 from eyebright.errors import SettingsError, StorageError
 from eyebright.training.progress import say
@@ -98,7 +98,7 @@ class LearntImages:
 
 def image_keys(dataset: Dataset) -> NDArray[np.uint64]:
     """uint64 [N]: the first 8 bytes of the SHA-256 of each image's pixels; no split plays a part."""
-    return dataset.image_hashes[:, :8].copy().view("<u8")[:, 0]
+    return hash_prefixes(dataset.image_hashes)
 
 
 def refuse_leaks(

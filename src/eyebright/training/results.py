@@ -1,4 +1,4 @@
-"""The end of a run: the saved classifier, its one run over the test images, and results.json, written last."""
+"""The end of a run: the saved classifier, calibrated, its one run over the test images, and results.json, last."""
 
 from __future__ import annotations
 
@@ -9,25 +9,35 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from rich.console import Console
 
 from eyebright.backend import versions
 from eyebright.classifier import Classifier, arrays_to_npz, npz_to_arrays
 from eyebright.data.dataset import Dataset, image_hashes
 from eyebright.data.grouping import units_of_images
 from eyebright.data.split import Split
+from eyebright.metrics.calibration import DEFAULT_METHOD
 from eyebright.metrics.figures import accuracy_interval
 from eyebright.metrics.scores import log_loss
 from eyebright.models.inference import ViewedLogits
 from eyebright.run_directory import RunDirectory
 from eyebright.storage import write_file
+from eyebright.training.calibration import calibrated, held_out_predictions
 from eyebright.training.checkpoint import TrainingState
 from eyebright.training.health import check_logits
+from eyebright.training.progress import say
 
 
 def finish_run(
-    run: RunDirectory, classifier: Classifier, dataset: Dataset, split: Split, state: TrainingState, started: float
+    run: RunDirectory,
+    classifier: Classifier,
+    dataset: Dataset,
+    split: Split,
+    state: TrainingState,
+    started: float,
+    console: Console | None,
 ) -> dict[str, Any]:
-    """Save the classifier, run it over the test images once, and write results.json.
+    """Calibrate the classifier and save it, run it over the test images once, and write results.json.
 
     Args:
         run: whose lock is held.
@@ -36,6 +46,7 @@ def finish_run(
         split: of the data set.
         state: where the training ended.
         started: `time.perf_counter()` at the start of the work.
+        console: where to say that there was nothing to calibrate on; None says nothing.
 
     Returns:
         What results.json holds.
@@ -43,15 +54,20 @@ def finish_run(
     Raises:
         TrainingError: the weights are so large that logits are not finite.
     """
+    if len(split.validation):
+        held_out = held_out_predictions(run, classifier, dataset, split.validation, progress=False)
+        check_logits("validation", held_out.logits, state.step)
+        classifier = calibrated(classifier, DEFAULT_METHOD, held_out)
+    else:
+        say(console, "No validation images: the probabilities are not calibrated.")
     labels, logits = dataset.labels[split.test], _test_logits(run, classifier, dataset, split.test, state.step)
     classifier.save(run.path / "model")
     settings, units = run.settings, units_of_images(dataset, split.test)
     seconds = state.train_seconds
     results: dict[str, Any] = {
-        **_accuracy("test_accuracy", labels, logits.mean, units),
+        **test_figures(classifier, labels, logits.mean, units),
         **(_accuracy("test_accuracy_one_view", labels, logits.one_view, units) if classifier.tta != "none" else {}),
         "tta": classifier.tta,
-        "test_loss": log_loss(labels, logits.mean),
         "test_images": len(labels),
         "validation_accuracy": state.best_accuracy if settings.restore_best else state.last_accuracy,
         "best_step": state.best_step,
@@ -75,10 +91,32 @@ def finish_run(
     return results
 
 
-def _accuracy(
-    name: str, labels: NDArray[np.int32], logits: NDArray[np.floating], units: NDArray[np.int64] | None
+def test_figures(
+    classifier: Classifier,
+    labels: NDArray[np.int32],
+    logits: NDArray[np.floating],
+    units: NDArray[np.int64] | None,
 ) -> dict[str, Any]:
-    hits = logits.argmax(axis=1) == labels
+    """The figures of results.json that hang on the calibration: those of the classifier as it answers.
+
+    Args:
+        classifier: calibrated.
+        labels: int32 [n], of the test images.
+        logits: float [n, classes], the classifier's.
+        units: int64 [n], of images that come in groups; None where they do not.
+    """
+    answers = classifier.calibration.log_probabilities(logits)  # [n, classes]
+    return {
+        **_accuracy("test_accuracy", labels, answers, units),
+        "test_loss": log_loss(labels, answers),
+        "calibration": classifier.calibration.summary(),
+    }
+
+
+def _accuracy(
+    name: str, labels: NDArray[np.int32], scores: NDArray[np.floating], units: NDArray[np.int64] | None
+) -> dict[str, Any]:
+    hits = scores.argmax(axis=1) == labels
     return {name: float(hits.mean()), f"{name}_ci95": list(accuracy_interval(labels, hits, units))}
 
 
@@ -102,6 +140,9 @@ def _test_logits(
         "image_sha256": image_hashes(dataset.images, test),
         "weights_sha256": np.array(classifier.weights_sha256),
     }
+    units = units_of_images(dataset, test)
+    if units is not None:
+        predictions["units"] = units
     if classifier.tta != "none":
         predictions |= {"tta": np.array(classifier.tta), "logits_one_view": logits.one_view}
     write_file(path, arrays_to_npz(predictions))

@@ -199,7 +199,8 @@ def _train(
                 weights = model_weights(model)
             architecture, weights = fold(architecture_of(settings, dataset, origins.pretrained), weights)
             classifier = Classifier(architecture, dataset.class_names, weights, settings.tta, settings.fit)
-            results = finish_run(run, classifier, dataset, split, state, started)
+            quiet = console if title is None else None
+            results = finish_run(run, classifier, dataset, split, state, started, quiet)
             if run.looks_of_data.warning:
                 say(console, run.looks_of_data.warning)
             monitor.record_results(state.step, results)

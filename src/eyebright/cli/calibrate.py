@@ -1,0 +1,83 @@
+"""`eyebright calibrate`: probabilities that are right as often as they say."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, cast
+
+import typer
+
+from eyebright.cli.output import print_json
+from eyebright.cli.run_data import load_run_data
+
+if TYPE_CHECKING:
+    from eyebright.metrics.calibration import CalibrationMethod
+    from eyebright.training.recalibration import Recalibration
+
+
+def calibrate(
+    run: Annotated[Path, typer.Argument(help="Directory of a finished run.")],
+    data: Annotated[
+        str | None, typer.Argument(help="Where the run's data lies now, if it is needed.", show_default="the run's")
+    ] = None,
+    method: Annotated[
+        str,
+        typer.Option(
+            metavar="temperature|quadratic|vector|isotonic|none",
+            help="How: by one number for all classes; by two for all; by two for each class; by a curve for each; or "
+            "not at all. The first two change no answer.",
+        ),
+    ] = "temperature",
+    data_dir: Annotated[
+        Path | None, typer.Option(help="Where data sets of the catalogue are kept.", envvar="EYEBRIGHT_DATA")
+    ] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Calibrate a finished run's classifier on its validation images.
+
+    eyebright train does so by temperature scaling. What predict answers changes, and with it the test figures in
+    results.json, which are computed anew from kept predictions: the test images are not looked at. The figures printed
+    are of validation images, each calibrated without its own help (five folds).
+    """
+    from eyebright.metrics.calibration import check_method
+    from eyebright.run_directory import RunDirectory
+
+    check_method(method)
+    directory = RunDirectory.open(run)
+
+    from eyebright.training.recalibration import calibrate as calibrate_run
+    from eyebright.training.recalibration import needs_data
+
+    dataset = load_run_data(directory, data, data_dir, progress=not json) if needs_data(directory) else None
+    done = calibrate_run(
+        run, cast("CalibrationMethod", method), dataset=dataset, progress=not json and sys.stderr.isatty()
+    )
+    if json:
+        print_json(
+            {
+                "calibration": done.calibration.summary(),
+                "validation_images": done.images,
+                "before": done.before,
+                "after": done.after,
+                "test_loss": done.results["test_loss"],
+                "test_accuracy": done.results["test_accuracy"],
+            }
+        )
+    else:
+        _print(done)
+
+
+def _print(done: Recalibration) -> None:
+    from eyebright.metrics.calibration_error import BINS
+
+    numbers = [f"{name} {value:.3f}" for name, value in done.calibration.to_dict().items() if isinstance(value, float)]
+    how = f" ({', '.join(numbers)})" if numbers else ""
+    print(f"Calibration {done.calibration.method}{how}, fitted to {done.images:,} validation images")
+    for title, figures in (("Without it", done.before), ("With it, five-fold", done.after)):
+        if figures is not None:
+            print(
+                f"{title}: log loss {figures['log_loss']:.4f}, calibration error (ECE, {BINS} equal-mass bins) "
+                f"{figures['calibration_error']:.4f}, accuracy {figures['accuracy']:.4f}"
+            )
+    print(f"Test images, from kept predictions: log loss {done.results['test_loss']:.4f}")

@@ -1,0 +1,143 @@
+"""Calibrating a finished run anew."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from eyebright.backend import available_threads, set_threads
+from eyebright.classifier import Classifier, npz_to_arrays
+from eyebright.data.dataset import Dataset
+from eyebright.data.split import split_dataset
+from eyebright.errors import RunError
+from eyebright.held_out import HeldOut
+from eyebright.metrics.calibration import DEFAULT_METHOD, Calibration, CalibrationMethod
+from eyebright.metrics.calibration_error import expected_calibration_error
+from eyebright.metrics.calibration_fit import cross_fitted_log_probabilities
+from eyebright.metrics.scores import accuracy_score, log_loss
+from eyebright.run_directory import RunDirectory
+from eyebright.suggestions import command
+from eyebright.training.calibration import calibrated, held_out_predictions, kept_predictions
+from eyebright.training.results import test_figures
+
+
+@dataclass(frozen=True)
+class Recalibration:
+    """What a calibration does, on validation images.
+
+    Attributes:
+        calibration: what the classifier has now.
+        images: number of validation images.
+        before: `log_loss` (nats), `calibration_error` (ECE of 15 equal-mass bins) and `accuracy` of the softmax alone.
+        after: the same of the calibrated probabilities, each image's by a calibration that was fitted to four fifths of
+            the others. None for a single image.
+        results: what results.json holds now.
+    """
+
+    calibration: Calibration
+    images: int
+    before: dict[str, float]
+    after: dict[str, float] | None
+    results: dict[str, Any]
+
+
+def calibrate(
+    run_dir: str | Path,
+    method: CalibrationMethod = DEFAULT_METHOD,
+    *,
+    dataset: Dataset | None = None,
+    progress: bool = False,
+) -> Recalibration:
+    """Calibrate the classifier of a finished run on the run's validation images, and save it so.
+
+    Its weights stay as they are. The figures of results.json that hang on the calibration are computed anew from the
+    logits in test_predictions.npz: no model meets the test images.
+
+    Args:
+        run_dir: the run's directory.
+        method: see `metrics.calibration.Calibration`.
+        dataset: the run's data, its fingerprint is checked. Needed where `needs_data` says so.
+        progress: whether to show a bar on standard error while the classifier is run over them.
+
+    Raises:
+        RunError: the run is not finished, has no validation images, or lacks its test predictions; or its data are
+            needed and were not given, or are others.
+        DataError: a class without validation images, for "vector" and "isotonic"; or logits that are not finite.
+        SettingsError: an unknown method.
+    """
+    run = RunDirectory.open(Path(run_dir))
+    results = _finished(run)
+    with run.locked():
+        classifier = Classifier.load(run.path)
+        test = _test_predictions(run, classifier)
+        held_out = _held_out(run, classifier, dataset, progress=progress)
+        classifier = calibrated(classifier, method, held_out)
+        labels, logits = held_out.labels, held_out.logits
+        before = _figures(labels, Calibration().log_probabilities(logits))
+        after = _figures(labels, cross_fitted_log_probabilities(method, labels, logits)) if len(labels) > 1 else None
+        results = results | test_figures(classifier, test["labels"], test["logits"], test.get("units"))
+        classifier.save(run.path / "model")
+        run.write_results(results)
+    return Recalibration(classifier.calibration, len(labels), before, after, results)
+
+
+def needs_data(run: RunDirectory) -> bool:
+    """Whether `calibrate` needs the run's data: where no answers to validation images are kept, as in older runs.
+
+    Raises:
+        RunError: the run is not finished, or has no validation images.
+    """
+    results = _finished(run)
+    return kept_predictions(run, str(results["weights_sha256"]), str(results.get("tta", "none"))) is None
+
+
+def _finished(run: RunDirectory) -> dict[str, Any]:
+    results = run.results
+    if results is None:
+        go_on = command("train", "--resume", run.path)
+        raise RunError(f"{run.path}: this run is not finished. Go on with it: {go_on}")
+    if not run.data.validation_images:
+        raise RunError(
+            f"{run.path}: this run kept no validation images to calibrate on. Train anew with --validation 0.1, say."
+        )
+    return results
+
+
+def _held_out(run: RunDirectory, classifier: Classifier, dataset: Dataset | None, *, progress: bool) -> HeldOut:
+    kept = kept_predictions(run, classifier.weights_sha256, classifier.tta)
+    if kept is not None:
+        return kept
+    if dataset is None:
+        raise RunError(f"{run.path}: no answers to its validation images are kept. Give the data that it learnt from.")
+    run.check_same_data(dataset)
+    set_threads(run.settings.threads or available_threads())
+    validation = split_dataset(dataset, **run.settings.split).validation
+    return held_out_predictions(run, classifier, dataset, validation, progress=progress)
+
+
+def _test_predictions(run: RunDirectory, classifier: Classifier) -> dict[str, NDArray[Any]]:
+    """What test_predictions.npz holds: `labels` [n], `logits` [n, classes] and others."""
+    path = run.path / "test_predictions.npz"
+    try:
+        arrays = npz_to_arrays(path.read_bytes())
+        if str(arrays["weights_sha256"]) == classifier.weights_sha256 and {"labels", "logits"} <= arrays.keys():
+            return arrays
+        reason = "it is not of this classifier"
+    except (OSError, ValueError, KeyError) as error:
+        reason = str(error)
+    raise RunError(
+        f"{path}: missing or damaged, so that the figures of results.json cannot be brought up to date: {reason}. "
+        "Restore the file."
+    )
+
+
+def _figures(labels: NDArray[np.int32], log_probabilities: NDArray[np.float64]) -> dict[str, float]:
+    return {
+        "log_loss": log_loss(labels, log_probabilities),
+        "calibration_error": expected_calibration_error(labels, np.exp(log_probabilities)),
+        "accuracy": accuracy_score(labels, log_probabilities),
+    }
