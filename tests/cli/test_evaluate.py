@@ -8,6 +8,7 @@ from eyebright.data.split import split_dataset
 
 KEYS = {
     "accuracy", "accuracy_ci95", "n", "groups", "log_loss", "log_loss_ci95", "class_names", "per_class", "tta",
+    "calibration",
     "confusion_matrix", "top_k", "top_k_accuracy", "top_k_accuracy_ci95", "balanced_accuracy",
     "balanced_accuracy_ci95", "macro", "weighted", "brier_score", "brier_score_ci95", "roc_auc", "ece", "ece_ci95",
     "ece_if_calibrated", "ece_bins", "classwise_ece", "classwise_ece_ci95", "reliability", "data", "split",
@@ -242,7 +243,9 @@ def test_a_run_and_its_checkpoints_are_evaluated_by_the_views_that_it_was_traine
         read = figures(command("evaluate", run, *checkpoint, "--json"))
         assert read["tta"] == "mirror"
         assert read["accuracy"] == trained["test_accuracy"]
-        assert read["log_loss"] == pytest.approx(trained["test_loss"], rel=1e-6)
+        calibrated = not checkpoint  # a checkpoint never is
+        assert read["calibration"] == ("temperature" if calibrated else "none")
+        assert (read["log_loss"] == pytest.approx(trained["test_loss"], rel=1e-6)) == calibrated
     lines = command("evaluate", run).out.splitlines()
     assert lines[0].startswith(f"Accuracy {trained['test_accuracy']:.4f} ")
     assert lines[1].startswith("Test-time augmentation mirror: the mean of the logits of the image and of its mirror")

@@ -25,6 +25,7 @@ def print_evaluation(evaluation: Evaluation, what: str) -> None:
 
     print(f"Accuracy {_figure(evaluation.accuracy, evaluation.accuracy_ci95, 4)} on {evaluation.n:,} images ({what})")
     print(f"Test-time augmentation {evaluation.tta}: {VIEWS[evaluation.tta]}")
+    print(f"Calibration of the probabilities: {evaluation.calibration}")
     print(f"95% intervals: where a figure would lie with other images of the same kind.{_groups(evaluation)}")
     print_table(_summary(evaluation))
     print("Per class, with 95% intervals:")

@@ -12,6 +12,7 @@ from eyebright.classifier import Classifier
 from eyebright.data.dataset import Dataset
 from eyebright.data.grouping import units_of_images
 from eyebright.errors import ClassifierError, DataError, SettingsError
+from eyebright.metrics.calibration import CalibrationMethod
 from eyebright.metrics.figures import all_figures
 from eyebright.settings import TestTimeAugmentation
 
@@ -29,6 +30,7 @@ class Evaluation:
     Attributes:
         class_names: in the order of the rows and columns below.
         tta: the views of each image that the classifier answered by.
+        calibration: the method by which its probabilities are calibrated; "none" for those of a checkpoint.
         n: number of images.
         groups: of how many groups they are (an image in none counts as one), and all intervals are of groups; None
             where each stands for itself.
@@ -53,6 +55,7 @@ class Evaluation:
 
     class_names: tuple[str, ...]
     tta: TestTimeAugmentation
+    calibration: CalibrationMethod
     n: int
     groups: int | None
     accuracy: float
@@ -121,7 +124,9 @@ def evaluate(
         top_k=k,
         progress=progress,
     )
-    return Evaluation(class_names=classifier.class_names, tta=classifier.tta, **figures)
+    return Evaluation(
+        class_names=classifier.class_names, tta=classifier.tta, calibration=classifier.calibration.method, **figures
+    )
 
 
 def checked_top_k(top_k: int | None, classes: int) -> int | None:
