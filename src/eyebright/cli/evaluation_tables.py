@@ -40,7 +40,7 @@ def print_evaluation(evaluation: Evaluation, what: str) -> None:
 def _groups(evaluation: Evaluation) -> str:
     if evaluation.groups is None:
         return ""
-    return f" Images come in groups: they count as {evaluation.groups:,} groups, not as {evaluation.n:,} images."
+    return f" Images of one group, or the same twice, count together: {evaluation.n:,} images as {evaluation.groups:,}."
 
 
 def _summary(evaluation: Evaluation) -> Table:
