@@ -11,7 +11,7 @@ Part = TypeVar("Part")
 def shown(
     parts: Iterable[Part], title: str, total: int, size: Callable[[Part], int], *, progress: bool
 ) -> Iterator[Part]:
-    """The parts as they come, with a bar on standard error that is gone at the end.
+    """The parts as they come, with a bar on standard error that is gone at the end; where that is no terminal, none.
 
     Args:
         parts: of the work.
@@ -26,8 +26,12 @@ def shown(
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield from parts
+        return
     columns = (TextColumn(title), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+    with Progress(*columns, console=console, transient=True) as bar:
         task = bar.add_task("", total=total)
         for part in parts:
             yield part
