@@ -18,6 +18,7 @@ PUBLIC = [
     "Settings",
     "cross_validate",
     "evaluate",
+    "explain",
     "load_dataset",
     "preset_settings",
     "resume",

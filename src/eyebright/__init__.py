@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from eyebright.data.loading import load_dataset
     from eyebright.errors import EyebrightError
     from eyebright.evaluation.evaluate import evaluate
+    from eyebright.evaluation.explain import explain
     from eyebright.presets import preset_settings
     from eyebright.settings import Settings
     from eyebright.training.trainer import Run, resume, train
@@ -35,6 +36,7 @@ _HOMES = {
     "Settings": "eyebright.settings",
     "cross_validate": "eyebright.cross_validation",
     "evaluate": "eyebright.evaluation.evaluate",
+    "explain": "eyebright.evaluation.explain",
     "load_dataset": "eyebright.data.loading",
     "preset_settings": "eyebright.presets",
     "resume": "eyebright.training.trainer",
@@ -51,6 +53,7 @@ __all__ = [
     "Settings",
     "cross_validate",
     "evaluate",
+    "explain",
     "load_dataset",
     "preset_settings",
     "resume",

@@ -24,6 +24,8 @@ class Stream(IntEnum):
     BATCHES = 3
     DROPOUT = 4
     AUGMENTATION = 5
+    CORRUPTION = 8
+    EXPLANATION = 9
 
 
 def random_words(seed: int, stream: Stream, step: int, count: int) -> NDArray[np.uint64]:

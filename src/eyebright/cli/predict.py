@@ -36,7 +36,7 @@ def predict(
 
     if json and csv:
         raise SettingsError("--json and --csv exclude each other: give one of the two.")
-    predictions = list(predict_files(Classifier.load(run), _expanded(images), top))
+    predictions = list(predict_files(Classifier.load(run), expanded(images), top))
     if json:
         print_json([prediction.to_dict() for prediction in predictions])
     elif csv:
@@ -51,7 +51,7 @@ def predict(
         raise typer.Exit(2 if len(failed) == len(predictions) else 3)
 
 
-def _expanded(patterns: Iterable[str]) -> list[str]:
+def expanded(patterns: Iterable[str]) -> list[str]:
     """Files as they are, and what globs match; a glob that matches nothing stays, to be reported as not there."""
     paths: list[str] = []
     for pattern in patterns:
