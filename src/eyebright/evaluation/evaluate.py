@@ -69,7 +69,7 @@ def evaluate(classifier: Classifier, dataset: Dataset, indices: NDArray[np.int64
     chosen = np.arange(len(dataset)) if indices is None else indices
     if not len(chosen):
         raise DataError(f"{dataset.name}: there are no images to evaluate on.")
-    labels = _labels_as_the_classifier_counts(classifier, dataset)[chosen]  # [n]
+    labels = labels_as_the_classifier_counts(classifier, dataset)[chosen]  # [n]
     logits = classifier.logits(dataset.images, chosen)  # [n, classes]
     confusion = confusion_matrix(labels, logits)
     correct = int(confusion.trace())
@@ -85,7 +85,7 @@ def evaluate(classifier: Classifier, dataset: Dataset, indices: NDArray[np.int64
     )
 
 
-def _labels_as_the_classifier_counts(classifier: Classifier, dataset: Dataset) -> NDArray[np.int32]:
+def labels_as_the_classifier_counts(classifier: Classifier, dataset: Dataset) -> NDArray[np.int32]:
     """The data set's labels, int32 [N], as indices into the classifier's class names: matched by name, not by place."""
     unknown = set(dataset.class_names) ^ set(classifier.class_names)
     if unknown:
