@@ -72,6 +72,7 @@ bench: venv  ## Run the benchmarks behind the README's figures: make bench DATA=
 	$(BIN)/python benchmarks/ablation.py --data "$(DATA)" default-fc small-cnn $(ARGS)
 	$(BIN)/python benchmarks/loader.py $(ARGS)
 	$(BIN)/python benchmarks/label_errors.py --data "$(DATA)" $(ARGS)
+	$(BIN)/python benchmarks/explain.py --data "$(DATA)" $(ARGS)
 
 pictures: venv  ## Run the tutorial and draw its pictures anew: make pictures DATA=path/to/cifar-10-batches-bin (ten minutes)
 	$(BIN)/python docs/tutorial/run.py $(if $(DATA),--data "$(DATA)") $(ARGS)

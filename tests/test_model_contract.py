@@ -158,6 +158,22 @@ def test_a_classifier_computes_in_float32_whatever_it_was_trained_in(kind, train
 
 
 @every_kind
+@every_shape
+def test_features_are_what_the_last_layer_makes_logits_of(kind, shape):
+    weights = model_weights(disturb(build(kind, shape)))
+    classifier = Classifier(architecture_of(kind, shape), tuple("abcde"), weights)
+    features = classifier.features(pictures(shape))
+    assert (features.dtype, features.shape) == (np.float32, (12, len(weights["logits/kernel"])))
+    logits = features @ weights["logits/kernel"] + weights.get("logits/bias", 0)
+    expected = classifier.logits(pictures(shape))
+    scale = 1 / 9 if kind == "cnn" else 1
+    np.testing.assert_allclose(scale * logits, expected, rtol=1e-3, atol=1e-4 * np.abs(expected).max())
+    chosen = np.array([7, 2])
+    np.testing.assert_allclose(classifier.features(pictures(shape), chosen), features[chosen], rtol=1e-4, atol=1e-4)
+    assert classifier.features(pictures(shape), chosen[:0]).shape == (0, features.shape[1])
+
+
+@every_kind
 @every_precision
 def test_inference_has_neither_dropout_nor_statistics_of_the_batch(kind, precision):
     shape = SHAPES[0]

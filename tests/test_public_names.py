@@ -22,6 +22,7 @@ PUBLIC = [
     "class_sets",
     "cross_validate",
     "evaluate",
+    "explain",
     "load_dataset",
     "preset_settings",
     "resume",

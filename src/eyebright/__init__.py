@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from eyebright.data.loading import load_dataset
     from eyebright.errors import EyebrightError
     from eyebright.evaluation.evaluate import evaluate
+    from eyebright.evaluation.explain import explain
     from eyebright.presets import preset_settings
     from eyebright.settings import Settings
     from eyebright.several_seeds import SeveralSeeds, resume_seeds, train_seeds
@@ -42,6 +43,7 @@ _HOMES = {
     "class_sets": "eyebright.uncertainty",
     "cross_validate": "eyebright.cross_validation",
     "evaluate": "eyebright.evaluation.evaluate",
+    "explain": "eyebright.evaluation.explain",
     "load_dataset": "eyebright.data.loading",
     "preset_settings": "eyebright.presets",
     "resume": "eyebright.training.trainer",
@@ -64,6 +66,7 @@ __all__ = [
     "class_sets",
     "cross_validate",
     "evaluate",
+    "explain",
     "load_dataset",
     "preset_settings",
     "resume",

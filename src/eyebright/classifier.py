@@ -21,7 +21,16 @@ from eyebright.errors import ClassifierError, DataError, StorageError, suggestio
 from eyebright.held_out import HeldOut
 from eyebright.metrics.calibration import Calibration
 from eyebright.models import Architecture, build_model
-from eyebright.models.inference import VIEWS, Logits, ViewedLogits, ViewedLogitsFunction, compiled_viewed_logits
+from eyebright.models.inference import (
+    VIEWS,
+    Logits,
+    LogitsFunction,
+    ViewedLogits,
+    ViewedLogitsFunction,
+    compiled_logits,
+    compiled_viewed_logits,
+)
+from eyebright.models.transfer import features_of
 from eyebright.picture_options import DEFAULT_FIT, FITS, Fit
 from eyebright.settings import TestTimeAugmentation
 
@@ -159,22 +168,51 @@ class Classifier:
         progress: bool = False,
     ) -> ViewedLogits:
         """Logits as `logits` gives them, and besides those of one view, from the same pass over the images."""
-        if images.dtype != np.uint8 or images.ndim != 4 or images.shape[1:] != self.image_shape:
-            raise DataError(
-                f"images must be uint8 [N, {', '.join(map(str, self.image_shape))}] with values 0 … 255; "
-                f"these are {images.dtype} {list(images.shape)}."
-            )
+        self._check_images(images)
         views = self.tta if tta is None else tta
         _check_tta(views)
         chosen = np.arange(len(images)) if indices is None else indices
         if not len(chosen):
             return ViewedLogits(*[np.empty((0, len(self.class_names)), np.float32)] * 2)
         if views not in self._compiled:
-            self._compiled[views] = compiled_viewed_logits(self._model, views)
+            self._compiled[views] = compiled_viewed_logits(self.model, views)
         return self._compiled[views](images, chosen, progress)
 
+    def features(self, images: NDArray[np.uint8], indices: NDArray[np.int64] | None = None) -> NDArray[np.floating]:
+        """What the last layer reads of each image as it is (the penultimate features).
+
+        Args:
+            images: as for `predict`.
+            indices: int64 [n], which of the images; None for all.
+
+        Returns:
+            float32 [n, d]: the pooled maps of a convolutional network or of a backbone, the last hidden
+            activations of a fully connected one. Of a softmax classifier, whose only layer is its last, they are the
+            pixels as that layer takes them: what is near in them has near logits, too.
+
+        Raises:
+            DataError: images of another shape or type.
+        """
+        self._check_images(images)
+        chosen = np.arange(len(images)) if indices is None else indices
+        if not len(chosen):
+            return np.empty((0, features_of(self.model).output.shape[-1]), np.float32)
+        return self._compiled_features(images, chosen)
+
     @cached_property
-    def _model(self) -> keras.Model:
+    def _compiled_features(self) -> LogitsFunction:
+        return compiled_logits(features_of(self.model))
+
+    def _check_images(self, images: NDArray[np.uint8]) -> None:
+        if images.dtype != np.uint8 or images.ndim != 4 or images.shape[1:] != self.image_shape:
+            raise DataError(
+                f"images must be uint8 [N, {', '.join(map(str, self.image_shape))}] with values 0 … 255; "
+                f"these are {images.dtype} {list(images.shape)}."
+            )
+
+    @cached_property
+    def model(self) -> keras.Model:
+        """The model with its weights, uint8 [B, H, W, C] → logits float32 [B, classes], by one view of each image."""
         model = build_model(self.architecture, "float32")
         load_weights(model, self.weights)
         return model

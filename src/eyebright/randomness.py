@@ -25,6 +25,8 @@ class Stream(IntEnum):
     DROPOUT = 4
     AUGMENTATION = 5
     BOOTSTRAP = 6
+    CORRUPTION = 8
+    EXPLANATION = 9
 
 
 def random_words(seed: int, stream: Stream, step: int, count: int) -> NDArray[np.uint64]:

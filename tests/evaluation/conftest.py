@@ -10,9 +10,8 @@ from eyebright.models import Architecture, build_model, measure
 @pytest.fixture(scope="session")
 def make_classifier():
     def make(model, image_shape=(8, 8, 3), classes=3, **shape):
-        architecture = Architecture(
-            model=model, image_shape=image_shape, classes=classes, preprocessing="per-channel", **shape
-        )
+        shape = {"preprocessing": "per-channel", **shape}
+        architecture = Architecture(model=model, image_shape=image_shape, classes=classes, **shape)
         network = build_model(architecture, seed=1)
         images = np.random.default_rng(0).integers(0, 256, (50, *image_shape), np.uint8)
         measure(network, images, np.arange(50))

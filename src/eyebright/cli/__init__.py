@@ -15,9 +15,12 @@ from eyebright.cli.calibrate import calibrate
 from eyebright.cli.check import check
 from eyebright.cli.datasets import datasets
 from eyebright.cli.evaluate import evaluate
+from eyebright.cli.explain import explain
 from eyebright.cli.find_lr import find_lr
+from eyebright.cli.inspect import inspect
 from eyebright.cli.plot import plot
 from eyebright.cli.predict import predict
+from eyebright.cli.robustness import robustness
 from eyebright.cli.show_batch import show_batch
 from eyebright.cli.tensorboard import tensorboard
 from eyebright.cli.train import train
@@ -32,7 +35,10 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     epilog="Begin with: eyebright train",
 )
-for command in (train, check, find_lr, evaluate, calibrate, predict, plot, show_batch, tensorboard, datasets):
+for command in (
+    train, check, find_lr, evaluate, calibrate, inspect, robustness, predict, explain, plot, show_batch, tensorboard,
+    datasets,
+):  # fmt: skip
     app.command()(command)
 app.add_typer(cache.app, name="cache")
 

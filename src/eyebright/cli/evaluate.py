@@ -9,14 +9,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from eyebright.cli.output import print_json
-from eyebright.cli.run_data import load_run_data
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
     from eyebright.classifier import Classifier
-    from eyebright.data.dataset import Dataset
     from eyebright.run_directory import RunDirectory
 
 
@@ -52,18 +47,12 @@ def evaluate(
     the same kind. A run of a model on any of the run's test images, in whatever data they lie, counts as a look, which
     results.json and the user's ledger of looks record: choose on validation images.
     """
-    from eyebright.errors import SettingsError, suggestion
+    from eyebright.cli.run_images import count_look, load_run_images
     from eyebright.run_directory import RunDirectory
 
-    if split not in ("train", "validation", "test"):
-        known = ("train", "validation", "test")
-        raise SettingsError(f"--split {split}: no such split.{suggestion(split, known)}")
     directory = RunDirectory.open(run)
-    dataset = load_run_data(directory, data, data_dir, progress=not json)
-    own = dataset.fingerprint == directory.data.fingerprint
-    if data is None:
-        directory.check_same_data(dataset)
-    indices = _indices(directory, dataset, split, own)
+    images = load_run_images(directory, data, data_dir, split, progress=not json)
+    dataset, indices = images.dataset, images.indices
     classifier = _classifier(directory, checkpoint)
 
     from eyebright.evaluation.evaluate import checked_top_k
@@ -71,11 +60,8 @@ def evaluate(
     from eyebright.ledger import LooksOfData
 
     checked_top_k(top_k, len(classifier.class_names))  # before it counts as a look
-    looks, of_data = None, LooksOfData(None, None)
-    if (split == "test") if own else _has_test_images(directory, dataset, indices):
-        with directory.locked():
-            looks = directory.count_test_look()
-        of_data = directory.looks_of_data
+    looks = count_look(directory, images)
+    of_data = LooksOfData(None, None) if looks is None else directory.looks_of_data
     evaluation = evaluate_classifier(classifier, dataset, indices, top_k=top_k, progress=not json)
     if json:
         if of_data.warning:
@@ -93,64 +79,17 @@ def evaluate(
         print(f"Looks at the run's test images so far: {looks}")
 
 
-def _indices(run: RunDirectory, dataset: Dataset, split: str, own: bool) -> NDArray[np.int64]:
-    """The images of a split: of the run's own data as the run split it, of other data as that came split."""
-    import numpy as np
-
-    from eyebright.data.split import split_dataset
-    from eyebright.errors import DataError
-
-    if own:
-        indices: NDArray[np.int64] = getattr(split_dataset(dataset, **run.settings.split), split)
-        if not len(indices):
-            raise DataError(f"--split {split}: the run {run.path} kept no such images.")
-        return indices
-    if split in dataset.splits:
-        return dataset.splits[split]
-    if dataset.splits or split != "test":
-        raise DataError(f"{dataset.name}: it has no split {split!r}.")
-    return np.arange(len(dataset))  # other data without splits: all of it is new to the classifier
-
-
-def _has_test_images(run: RunDirectory, dataset: Dataset, indices: NDArray[np.int64]) -> bool:
-    """Whether a test image of the run is among these images of other data; no where the run has met none yet."""
-    import zipfile
-
-    from eyebright.classifier import npz_to_arrays
-    from eyebright.data.dataset import hash_keys, image_hashes
-    from eyebright.errors import RunError
-
-    path = run.path / "test_predictions.npz"
-    try:
-        tests = npz_to_arrays(path.read_bytes())["image_sha256"]
-    except FileNotFoundError:
-        return False
-    except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile) as error:
-        raise RunError(
-            f"{path}: damaged: it cannot be told whether these are test images of the run. Restore the file."
-        ) from error
-    return not set(hash_keys(tests)).isdisjoint(hash_keys(image_hashes(dataset.images, indices)))
-
-
 def _classifier(run: RunDirectory, checkpoint: str | None) -> Classifier:
-    from eyebright.errors import RunError
-    from eyebright.suggestions import command
+    if checkpoint is None:
+        from eyebright.cli.run_images import saved_classifier
 
-    if checkpoint is None and run.results is None:
-        go_on = command("train", "--resume", run.path)
-        raise RunError(
-            f"{run.path}: this run is not finished. Go on with it ({go_on}), or name one of its checkpoints "
-            "(--checkpoint step-N)."
-        )
+        return saved_classifier(run, ", or name one of its checkpoints (--checkpoint step-N)")
     from eyebright.backend import available_threads, set_threads
-    from eyebright.classifier import Classifier
+    from eyebright.training.checkpoint import Checkpoints
+    from eyebright.training.pretrained import run_architecture
 
-    set_threads(run.settings.threads or available_threads())
-    if checkpoint is not None:
-        from eyebright.training.checkpoint import Checkpoints
-        from eyebright.training.pretrained import run_architecture
-
-        checkpoints = Checkpoints(run.path / "checkpoints", run.settings.keep_checkpoints)
-        architecture, settings = run_architecture(run), run.settings
-        return checkpoints.load_classifier(checkpoint, architecture, run.data.class_names, settings.tta, settings.fit)
-    return Classifier.load(run.path)
+    settings = run.settings
+    set_threads(settings.threads or available_threads())
+    checkpoints = Checkpoints(run.path / "checkpoints", settings.keep_checkpoints)
+    architecture = run_architecture(run)
+    return checkpoints.load_classifier(checkpoint, architecture, run.data.class_names, settings.tta, settings.fit)

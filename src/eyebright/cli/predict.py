@@ -85,7 +85,7 @@ def predict(
         method = cast("ConformalMethod", conformal_method or "lac")
         sets = conformal_sets(classifier, conformal, method, per_class=per_class)
         _describe_sets(classifier, sets)
-    predictions = list(predict_files(classifier, _expanded(images), top, min_confidence=min_confidence, sets=sets))
+    predictions = list(predict_files(classifier, expanded(images), top, min_confidence=min_confidence, sets=sets))
     given = {"abstained": min_confidence, "set": sets}
     asked = [name for name, value in given.items() if value is not None]
     if json:
@@ -102,7 +102,7 @@ def predict(
         raise typer.Exit(2 if len(failed) == len(predictions) else 3)
 
 
-def _expanded(patterns: Iterable[str]) -> list[str]:
+def expanded(patterns: Iterable[str]) -> list[str]:
     """Files as they are, and what globs match; a glob that matches nothing stays, to be reported as not there."""
     paths: list[str] = []
     for pattern in patterns:

@@ -113,7 +113,7 @@ def evaluate(
     if not len(chosen):
         raise DataError(f"{dataset.name}: there are no images to evaluate on.")
     k = checked_top_k(top_k, len(classifier.class_names))
-    labels = _labels_as_the_classifier_counts(classifier, dataset)[chosen]  # [n]
+    labels = labels_as_the_classifier_counts(classifier, dataset)[chosen]  # [n]
     logits = classifier.logits(dataset.images, chosen, progress=progress)  # [n, classes]
     _check_finite(dataset, chosen, logits)
     figures = all_figures(
@@ -153,7 +153,7 @@ def _check_finite(dataset: Dataset, indices: NDArray[np.int64], logits: NDArray[
         )
 
 
-def _labels_as_the_classifier_counts(classifier: Classifier, dataset: Dataset) -> NDArray[np.int32]:
+def labels_as_the_classifier_counts(classifier: Classifier, dataset: Dataset) -> NDArray[np.int32]:
     """The data set's labels, int32 [N], as indices into the classifier's class names: matched by name, not by place."""
     unknown = set(dataset.class_names) ^ set(classifier.class_names)
     if unknown:

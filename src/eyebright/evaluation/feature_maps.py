@@ -10,10 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eyebright.backend import keras
-from eyebright.classifier import Classifier, load_weights
+from eyebright.classifier import Classifier
 from eyebright.errors import SettingsError
 from eyebright.evaluation.picture_grid import draw_grid
-from eyebright.models import build_model
 
 _MAPS = 11  # of each layer
 
@@ -34,7 +33,7 @@ def layer_outputs(
     Raises:
         SettingsError: no such layer.
     """
-    model = _model(classifier)
+    model = classifier.model
     known = [layer.name for layer in model.layers]
     for name in layers:
         if name not in known:
@@ -60,7 +59,7 @@ def draw_features(classifier: Classifier, image: NDArray[np.uint8], path: Path) 
     """
     layers = [
         layer.name
-        for layer in _model(classifier).layers
+        for layer in classifier.model.layers
         if isinstance(layer, keras.layers.Activation) and len(layer.output.shape) == 4
     ]
     if not layers:
@@ -78,12 +77,6 @@ def draw_features(classifier: Classifier, image: NDArray[np.uint8], path: Path) 
         pictures += [np.full((1, 1), 255, np.uint8)] * missing
         captions += [""] * missing
     draw_grid(path, pictures, captions, _MAPS + 1)
-
-
-def _model(classifier: Classifier) -> keras.Model:
-    model = build_model(classifier.architecture)
-    load_weights(model, classifier.weights)
-    return model
 
 
 def _strongest(output: NDArray[Any]) -> NDArray[np.uint8]:

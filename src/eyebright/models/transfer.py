@@ -56,7 +56,7 @@ def is_head(weight_name: str) -> bool:
 
 
 def features_of(model: keras.Model) -> keras.Model:
-    """The backbone of a transfer model: uint8 [B, H, W, C] → float [B, features]."""
+    """A model up to what its last layer reads, of a transfer model its backbone: uint8 [B, H, W, C] → float [B, d]."""
     return keras.Model(model.input, model.get_layer("logits").input)
 
 
