@@ -15,6 +15,7 @@ COMMANDS = (
     "check",
     "find-lr",
     "evaluate",
+    "calibrate",
     "predict",
     "plot",
     "show-batch",

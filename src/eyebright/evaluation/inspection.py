@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import softmax
 
 from eyebright.classifier import Classifier
 from eyebright.data.dataset import Dataset
@@ -138,7 +137,7 @@ def inspect(
     if not len(indices):
         raise DataError(f"{dataset.name}: there are no images to inspect.")
     labels = labels_as_the_classifier_counts(classifier, dataset)[indices]
-    probabilities = softmax(logits.astype(np.float64), axis=1)  # [n, classes]
+    probabilities = classifier.calibration.probabilities(logits)  # [n, classes]
     confusion = confusion_matrix(labels, probabilities)
     right = probabilities.argmax(axis=1) == labels
     return Inspection(
