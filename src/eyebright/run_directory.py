@@ -5,6 +5,7 @@ data.json              what its data are, and where they lay     written before 
 metrics.csv            every scalar that was recorded
 events.out.tfevents.*  the same and more, for TensorBoard
 checkpoints/step-*/    see training/checkpoint.py
+environment.json       versions, processor, threads: what it was trained with   written before the first step
 learnt_images.npz      which images it and what it began with have learnt from   written before the first step
 teacher/               the classifier that the run learns from, if any
 backbone/              the trained backbone that the run began with, if any
