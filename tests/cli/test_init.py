@@ -16,6 +16,7 @@ COMMANDS = (
     "find-lr",
     "evaluate",
     "predict",
+    "compare",
     "plot",
     "show-batch",
     "tensorboard",

@@ -20,6 +20,7 @@ TRANSFER = ("train", "digits", "--model", "transfer", "--weights")
         (*TRANSFER, LONG),
         (*TRANSFER, NOBODY),
         ("tensorboard", LONG),
+        ("compare", LONG, "other"),
         ("find-lr", "--output", f"{LONG}/chart.png"),
         ("datasets", "--data-dir", NOBODY),
     ],

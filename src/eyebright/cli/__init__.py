@@ -12,6 +12,7 @@ import typer
 
 from eyebright.cli import cache
 from eyebright.cli.check import check
+from eyebright.cli.compare import compare
 from eyebright.cli.datasets import datasets
 from eyebright.cli.evaluate import evaluate
 from eyebright.cli.find_lr import find_lr
@@ -31,7 +32,9 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     epilog="Begin with: eyebright train",
 )
-for command in (train, check, find_lr, evaluate, predict, plot, show_batch, tensorboard, datasets):
+for command in (
+    train, check, find_lr, evaluate, predict, compare, plot, show_batch, tensorboard, datasets,
+):  # fmt: skip
     app.command()(command)
 app.add_typer(cache.app, name="cache")
 

@@ -42,7 +42,7 @@ def finish_run(
     Raises:
         TrainingError: the weights are so large that logits are not finite.
     """
-    labels, logits = dataset.labels[split.test], _test_logits(run, classifier, dataset, split.test, state.step)
+    labels, logits = dataset.labels[split.test], answer_test_images(run, classifier, dataset, split.test, state.step)
     classifier.save(run.path / "model")
     settings = run.settings
     seconds = state.train_seconds
@@ -78,7 +78,7 @@ def _accuracy(name: str, labels: NDArray[np.int32], logits: NDArray[np.floating]
     return {name: correct / len(labels), f"{name}_ci95": list(wilson_interval(correct, len(labels)))}
 
 
-def _test_logits(
+def answer_test_images(
     run: RunDirectory, classifier: Classifier, dataset: Dataset, test: NDArray[np.int64], step: int
 ) -> ViewedLogits:
     """The classifier's logits of the test images, and those of one view, kept in test_predictions.npz.
