@@ -17,6 +17,7 @@ COMMANDS = (
     "evaluate",
     "predict",
     "compare",
+    "runs",
     "plot",
     "show-batch",
     "tensorboard",

@@ -21,6 +21,7 @@ TRANSFER = ("train", "digits", "--model", "transfer", "--weights")
         (*TRANSFER, NOBODY),
         ("tensorboard", LONG),
         ("compare", LONG, "other"),
+        ("runs", LONG),
         ("find-lr", "--output", f"{LONG}/chart.png"),
         ("datasets", "--data-dir", NOBODY),
     ],
