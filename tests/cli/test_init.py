@@ -18,6 +18,7 @@ COMMANDS = (
     "predict",
     "compare",
     "runs",
+    "reproduce",
     "plot",
     "show-batch",
     "tensorboard",

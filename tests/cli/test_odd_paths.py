@@ -22,6 +22,7 @@ TRANSFER = ("train", "digits", "--model", "transfer", "--weights")
         ("tensorboard", LONG),
         ("compare", LONG, "other"),
         ("runs", LONG),
+        ("reproduce", LONG),
         ("find-lr", "--output", f"{LONG}/chart.png"),
         ("datasets", "--data-dir", NOBODY),
     ],

@@ -18,6 +18,7 @@ from eyebright.cli.evaluate import evaluate
 from eyebright.cli.find_lr import find_lr
 from eyebright.cli.plot import plot
 from eyebright.cli.predict import predict
+from eyebright.cli.reproduce import reproduce
 from eyebright.cli.runs import runs
 from eyebright.cli.show_batch import show_batch
 from eyebright.cli.tensorboard import tensorboard
@@ -34,7 +35,7 @@ app = typer.Typer(
     epilog="Begin with: eyebright train",
 )
 for command in (
-    train, check, find_lr, evaluate, predict, compare, runs, plot, show_batch, tensorboard, datasets,
+    train, check, find_lr, evaluate, predict, compare, runs, reproduce, plot, show_batch, tensorboard, datasets,
 ):  # fmt: skip
     app.command()(command)
 app.add_typer(cache.app, name="cache")
