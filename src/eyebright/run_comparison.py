@@ -20,6 +20,7 @@ from eyebright.metrics.comparison import (
     compare_answers,
     compare_seeds,
     holm,
+    mcnemar_p_value,
 )
 
 _WIDE = 0.005  # an interval that reaches farther to each side needs no second decimal of a point
@@ -184,7 +185,7 @@ def _per_class(
         own = labels == label
         if own.any():
             ones, twos = first[:, own], second[:, own]
-            p_values.append(compare_answers(ones[0], twos[0]).p_value)
+            p_values.append(float(mcnemar_p_value((ones[0] & ~twos[0]).sum(), (twos[0] & ~ones[0]).sum())))
             accuracies = {"accuracy_first": float(ones.mean()), "accuracy_second": float(twos.mean())}
             difference = accuracies["accuracy_second"] - accuracies["accuracy_first"]
             rows.append({"label": name, "n": int(own.sum()), **accuracies, "difference": difference})
