@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-import io
 import json
 import os
-import zipfile
-import zlib
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Self, get_args
@@ -16,6 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eyebright import storage
+from eyebright.arrays import arrays_to_npz as arrays_to_npz  # as: for those that import it from here
+from eyebright.arrays import npz_to_arrays as npz_to_arrays
 from eyebright.backend import keras, versions
 from eyebright.errors import ClassifierError, DataError, StorageError, suggestion
 from eyebright.held_out import HeldOut
@@ -308,26 +307,6 @@ def load_weights(model: keras.Model, weights: dict[str, NDArray[Any]]) -> None:
         )
     for weight in model.weights:
         weight.assign(weights[weight.path])
-
-
-def arrays_to_npz(arrays: dict[str, NDArray[Any]]) -> bytes:
-    """Arrays by name as the bytes of an .npz file (NumPy dates its entries 1980: same arrays, same bytes)."""
-    buffer = io.BytesIO()
-    np.savez(buffer, **arrays)  # type: ignore[arg-type]
-    return buffer.getvalue()
-
-
-def npz_to_arrays(content: bytes) -> dict[str, NDArray[Any]]:
-    """Arrays by name from the bytes of an .npz file; pickled objects are refused.
-
-    Raises:
-        ValueError: it is none, or is damaged.
-    """
-    try:
-        with np.load(io.BytesIO(content), allow_pickle=False) as file:
-            return {name: file[name] for name in file.files}
-    except (EOFError, TypeError, NotImplementedError, zipfile.BadZipFile, zlib.error) as error:
-        raise ValueError(f"no .npz file: {error}") from error
 
 
 def _check_tta(tta: TestTimeAugmentation) -> None:

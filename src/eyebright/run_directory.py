@@ -5,6 +5,7 @@ data.json              what its data are, and where they lay     written before 
 metrics.csv            every scalar that was recorded
 events.out.tfevents.*  the same and more, for TensorBoard
 checkpoints/step-*/    see training/checkpoint.py
+environment.json       versions, processor, threads: what it was trained with   written before the first step
 learnt_images.npz      which images it and what it began with have learnt from   written before the first step
 teacher/               the classifier that the run learns from, if any
 backbone/              the trained backbone that the run began with, if any
@@ -39,6 +40,7 @@ from eyebright.data.dataset import Dataset
 from eyebright.data.split import Split
 from eyebright.errors import RunError
 from eyebright.ledger import LooksOfData, count_look, looks_of_data
+from eyebright.paths import is_directory
 from eyebright.settings import Settings
 from eyebright.sources import read_layer, validated
 from eyebright.storage import json_bytes, write_file
@@ -149,7 +151,7 @@ class RunDirectory:
     @classmethod
     def open_any(cls, path: Path) -> Self:
         """The same for a run, a cross-validation (which has a number of `data.folds`), or several `data.seeds`."""
-        if not _is_run(path):
+        if not is_run(path):
             raise RunError(f"{path}: {_why_no_run(path)}")
         layer = read_layer(path / "settings.toml")
         settings = validated(layer.values, dict.fromkeys([*layer.values, *Settings.model_fields], layer))
@@ -267,6 +269,24 @@ def seed_path(path: Path, seed: int) -> Path:
     return path / f"seed-{seed}"
 
 
+def member_paths(path: Path) -> dict[str, list[Path]]:
+    """The runs of which a directory consists, in order.
+
+    Returns:
+        {"folds": [fold-1, …]} of a cross-validation, {"seeds": [seed-0, …]} of a training with several seeds, {} of
+        anything else. One that is named so and is no run is there as well.
+    """
+    found: dict[str, list[Path]] = {}
+    if not is_directory(path):
+        return found
+    for kind, prefix in (("folds", "fold-"), ("seeds", "seed-")):
+        named = {entry.name.removeprefix(prefix): entry for entry in path.glob(f"{prefix}*") if entry.is_dir()}
+        numbered = {int(number): entry for number, entry in named.items() if number.isdecimal()}
+        if numbered:
+            found[kind] = [numbered[number] for number in sorted(numbered)]
+    return found
+
+
 def check_free(path: Path) -> None:
     """Refuse a path where something is already.
 
@@ -287,7 +307,8 @@ def default_path(settings: Settings, now: datetime) -> Path:
     return next(path for path in candidates if not os.path.lexists(path))
 
 
-def _is_run(path: Path) -> bool:
+def is_run(path: Path) -> bool:
+    """Whether a path is the directory of a run, a cross-validation or a training of several seeds."""
     try:
         return (path / "settings.toml").is_file() and (path / "data.json").is_file()
     except OSError:  # a name that is too long, or a directory that may not be searched
@@ -298,7 +319,7 @@ def _why_no_run(path: Path) -> str:
     """What is wrong with a path that was given for a run's directory, and what to give instead."""
     if not os.path.lexists(path):
         return "there is no such directory."
-    run = next((parent for parent in path.absolute().parents[:2] if _is_run(parent)), None)
+    run = next((parent for parent in path.absolute().parents[:2] if is_run(parent)), None)
     if run is not None:  # RUN/model, RUN/checkpoints/step-1000, RUN/results.json
         return f"this is a part of a run. Give the run's directory: {run}."
     return "this is not the directory of a run (no settings.toml and data.json in it)."

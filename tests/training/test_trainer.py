@@ -34,7 +34,7 @@ def test_what_a_run_leaves_in_its_directory(make_run):
     names = {path.name for path in make_run().path.iterdir() if not path.name.startswith("events.")}
     assert names - {".lock"} == {
         "settings.toml", "data.json", "metrics.csv", "checkpoints", "model", "test_predictions.npz", "looks.json",
-        "results.json", "learnt_images.npz", "validation_predictions.npz",
+        "results.json", "learnt_images.npz", "validation_predictions.npz", "environment.json",
     }  # fmt: skip
 
 

@@ -13,6 +13,7 @@ import typer
 from eyebright.cli import cache
 from eyebright.cli.calibrate import calibrate
 from eyebright.cli.check import check
+from eyebright.cli.compare import compare
 from eyebright.cli.datasets import datasets
 from eyebright.cli.evaluate import evaluate
 from eyebright.cli.explain import explain
@@ -20,7 +21,9 @@ from eyebright.cli.find_lr import find_lr
 from eyebright.cli.inspect import inspect
 from eyebright.cli.plot import plot
 from eyebright.cli.predict import predict
+from eyebright.cli.reproduce import reproduce
 from eyebright.cli.robustness import robustness
+from eyebright.cli.runs import runs
 from eyebright.cli.show_batch import show_batch
 from eyebright.cli.tensorboard import tensorboard
 from eyebright.cli.train import train
@@ -36,8 +39,8 @@ app = typer.Typer(
     epilog="Begin with: eyebright train",
 )
 for command in (
-    train, check, find_lr, evaluate, calibrate, inspect, robustness, predict, explain, plot, show_batch, tensorboard,
-    datasets,
+    train, check, find_lr, evaluate, calibrate, inspect, robustness, compare, runs, reproduce, predict, explain, plot,
+    show_batch, tensorboard, datasets,
 ):  # fmt: skip
     app.command()(command)
 app.add_typer(cache.app, name="cache")

@@ -50,14 +50,20 @@ def resolve_precision(precision: Precision, architecture: Architecture) -> tuple
     return "bfloat16", f"faster on this processor ({', '.join(found)})"
 
 
+def cpuinfo() -> dict[str, str]:
+    """What Linux says of the first processor, by Linux's names; nothing elsewhere."""
+    try:
+        text = _CPUINFO.read_text(encoding="utf-8")
+    except OSError:
+        return {}
+    lines = (line.partition(":") for line in text.partition("\n\n")[0].splitlines())
+    return {key.strip(): value.strip() for key, _, value in lines}
+
+
 def _processor_flags() -> set[str]:
     """The processor's features as Linux names them; none elsewhere."""
     if os.environ.get("TF_ENABLE_ONEDNN_OPTS", "1").lower() in {"0", "false"}:
         return set()  # TensorFlow was told to do without that library
     if platform.machine() not in {"x86_64", "AMD64"}:
         return set()
-    try:
-        lines = _CPUINFO.read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return set()
-    return next((set(line.split(":", 1)[1].split()) for line in lines if line.startswith("flags")), set())
+    return set(cpuinfo().get("flags", "").split())

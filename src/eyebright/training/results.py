@@ -60,7 +60,7 @@ def finish_run(
         classifier = calibrated(classifier, DEFAULT_METHOD, held_out)
     else:
         say(console, "No validation images: the probabilities are not calibrated.")
-    labels, logits = dataset.labels[split.test], _test_logits(run, classifier, dataset, split.test, state.step)
+    labels, logits = dataset.labels[split.test], answer_test_images(run, classifier, dataset, split.test, state.step)
     classifier.save(run.path / "model")
     settings, units = run.settings, units_of_images(dataset, split.test)
     seconds = state.train_seconds
@@ -120,7 +120,7 @@ def _accuracy(
     return {name: float(hits.mean()), f"{name}_ci95": list(accuracy_interval(labels, hits, units))}
 
 
-def _test_logits(
+def answer_test_images(
     run: RunDirectory, classifier: Classifier, dataset: Dataset, test: NDArray[np.int64], step: int
 ) -> ViewedLogits:
     """The classifier's logits of the test images, and those of one view, kept in test_predictions.npz.

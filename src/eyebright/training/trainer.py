@@ -26,6 +26,8 @@ from eyebright.sources import as_text
 from eyebright.suggestions import command
 from eyebright.training.checkpoint import Checkpoints, TrainingState
 from eyebright.training.engine_tensorflow import TensorFlowEngine
+from eyebright.training.environment import FILE as ENVIRONMENT
+from eyebright.training.environment import first_environment, note_environment
 from eyebright.training.extension import extended_settings
 from eyebright.training.health import check_logits, check_losses, check_weights
 from eyebright.training.interrupts import Interrupts
@@ -103,7 +105,8 @@ def train(
     settings, reason = settle(settings, dataset, split.train, origins.pretrained)
     model = build(settings, dataset, origins.pretrained)
     learnt = LearntImages.of(dataset, keys, split) | origins.learnt
-    run = RunDirectory.create(run_dir, settings, DataRecord.of(dataset, split), {FILE: learnt.to_bytes()})
+    records = {FILE: learnt.to_bytes(), ENVIRONMENT: first_environment(settings)}
+    run = RunDirectory.create(run_dir, settings, DataRecord.of(dataset, split), records)
     if title is None:
         say_settings(console, settings, dataset, reason)
     with run.locked():
@@ -187,6 +190,7 @@ def _train(
         state, notes = checkpoints.restore_newest(engine.variables)
         for note in notes:
             say(console, note)
+        note_environment(run.path, settings, state.step)
         if state.step:
             say(console, f"Going on from step {state.step}")
         started -= state.train_seconds  # the total is of all processes that worked on the run, as training's is
