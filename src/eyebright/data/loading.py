@@ -55,8 +55,8 @@ def load_dataset(
     """
     options = options or PictureOptions.model_validate({})
     if isinstance(data, str) and data in CATALOG:
-        dataset = _of_arrays(_load_entry(CATALOG[data], data_directory(data_dir), progress=progress), options)
-        return same_pixels_together(dataset)
+        entry = _load_entry(CATALOG[data], data_directory(data_dir), progress=progress)
+        return same_pixels_together(_of_arrays(entry, options))
     path = expanded(data)
     if not os.path.lexists(path):
         if isinstance(data, Path):
