@@ -243,13 +243,12 @@ def test_other_data_for_a_run_that_lost_what_it_kept_are_refused(copies, tmp_pat
 
 
 @pytest.fixture(scope="module")
-def of_seeds(tmp_path_factory, digits):
-    """Two trainings of three seeds each, as train --seeds lays them."""
+def of_seeds(tmp_path_factory, process):
+    """Two trainings of three seeds each."""
     folder = tmp_path_factory.mktemp("seeds")
     for name, steps in {"short": 4, "long": 40}.items():
-        for seed in range(3):
-            settings = preset_settings("default", model="softmax", max_steps=steps, batch_size=100, seed=seed)
-            train(settings, digits, folder / name / f"seed-{seed}")
+        flags = ("--model", "softmax", "--max-steps", steps, "--batch-size", 100, "--quiet")
+        assert process("train", "--seeds", 3, "--run-dir", folder / name, *flags).code == 0
     return folder
 
 
@@ -267,6 +266,22 @@ def test_several_seeds_are_paired_by_seed_and_said_apart_from_images(of_seeds, c
     assert [one["difference"] for one in found["each_seed"]] == pytest.approx(differences.tolist())
     assert found["images_ci95"][0] < found["difference"] < found["images_ci95"][1]
     assert found["ci95"] != found["images_ci95"]
+    rows = json.loads(command("runs", of_seeds, "--json").out)
+    assert [(row["run"], row["state"], row["runs"]) for row in rows] == [
+        ("long", "finished", "3 seeds"),
+        ("short", "finished", "3 seeds"),
+    ]
+    results = json.loads((of_seeds / "long" / "results.json").read_text())
+    assert rows[0]["test_accuracy"] == pytest.approx(results["test_accuracy_mean"])
+    assert rows[0]["test_accuracy_ci95"] == results["test_accuracy_mean_ci95"]
+
+
+def test_a_training_of_seeds_that_is_not_finished_is_refused(of_seeds, tmp_path, command):
+    unfinished = shutil.copytree(of_seeds / "long", tmp_path / "unfinished")
+    (unfinished / "results.json").unlink()
+    code, out, err = command("compare", of_seeds / "short", unfinished)
+    assert (code, out) == (2, "")
+    assert re.search(r"not all of its runs are finished. Go on with it: .*train --resume", err)
 
 
 def test_several_seeds_and_one_run_are_refused_and_so_are_seeds_without_partners(of_seeds, runs, tmp_path, command):

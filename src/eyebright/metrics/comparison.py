@@ -126,7 +126,7 @@ def images_needed(difference: float, discordant: float) -> int | None:
         None for a difference of 0.
 
     >>> images_needed(0.01, 0.06), images_needed(-0.01, 0.06), images_needed(0.0, 0.06)
-    (4706, 4706, None)
+    (4707, 4707, None)
     """
     from scipy.stats import norm
 
