@@ -75,6 +75,15 @@ def test_the_figures_are_those_of_all_images_together_and_of_each_fold(finished,
     assert results["fold_accuracy_std"] == pytest.approx(np.std(accuracies, ddof=1))
 
 
+def test_the_interval_is_of_groups_where_images_come_in_groups(shades, settings, tmp_path):
+    images, labels = (np.repeat(array[:30], 3, axis=0) for array in (shades.images, shades.labels))
+    grouped = Dataset(images, labels, shades.class_names, "thrice", groups=np.repeat(np.arange(30), 3).astype(np.int32))
+    results = cross_validate(settings, grouped, tmp_path / "cv", folds=FOLDS).results
+    low, high = results["accuracy_ci95"]
+    of_images = wilson_interval(round(90 * results["accuracy"]), 90)
+    assert high - low > 1.4 * (of_images[1] - of_images[0])  # √3 times, about
+
+
 def test_what_it_found_is_kept_in_a_file(finished, shades):
     with np.load(finished.path / "out_of_fold.npz") as kept:
         assert kept["images"].tolist() == finished.images.tolist()

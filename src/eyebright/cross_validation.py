@@ -15,10 +15,11 @@ from eyebright.backend import versions
 from eyebright.classifier import arrays_to_npz, npz_to_arrays
 from eyebright.data.dataset import Dataset
 from eyebright.data.folds import fold_datasets
+from eyebright.data.grouping import units_of_images
 from eyebright.data.split import split_dataset, training_pool
 from eyebright.errors import RunError, StorageError
-from eyebright.metrics.intervals import wilson_interval
-from eyebright.metrics.scores import count_correct, log_loss
+from eyebright.metrics.figures import accuracy_interval
+from eyebright.metrics.scores import log_loss
 from eyebright.run_directory import DataRecord, RunDirectory, check_free, fold_path
 from eyebright.run_series import Part, check_flags, forget_results_of_missing, train_parts
 from eyebright.settings import Settings
@@ -154,20 +155,24 @@ def _finish(run: RunDirectory, dataset: Dataset, parts: list[Dataset], runs: lis
     probabilities = np.exp(answers).astype(np.float32)
     arrays = {"images": images, "labels": dataset.labels[images], "folds": folds, "probabilities": probabilities}
     write_file(run.path / _OUT_OF_FOLD, arrays_to_npz(arrays))
-    results = _results(run, dataset.labels[images], answers, runs)
+    results = _results(run, dataset.labels[images], answers, units_of_images(dataset, images), runs)
     run.write_results(results)
     return CrossValidation(run.path, results, images, folds, probabilities)
 
 
 def _results(
-    run: RunDirectory, labels: NDArray[np.int32], answers: NDArray[np.float64], runs: list[trainer.Run]
+    run: RunDirectory,
+    labels: NDArray[np.int32],
+    answers: NDArray[np.float64],
+    units: NDArray[np.int64] | None,
+    runs: list[trainer.Run],
 ) -> dict[str, Any]:
-    correct = count_correct(labels, answers)
+    hits = answers.argmax(axis=1) == labels
     accuracies = [one.results["test_accuracy"] for one in runs]
     names = ("test_accuracy", "test_accuracy_ci95", "test_images", "validation_accuracy", "steps", "weights_sha256")
     return {
-        "accuracy": correct / len(labels),
-        "accuracy_ci95": list(wilson_interval(correct, len(labels))),
+        "accuracy": float(hits.mean()),
+        "accuracy_ci95": list(accuracy_interval(labels, hits, units)),
         "n": len(labels),
         "log_loss": log_loss(labels, answers),
         "folds": [
