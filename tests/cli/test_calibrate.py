@@ -82,5 +82,4 @@ def test_what_is_no_run_is_refused(what, pictures, tmp_path, command):
 
 def test_help_says_the_default(command):
     out = command("calibrate", "--help").out
-    assert "temperature" in out
-    assert "[default: temperature]" in " ".join(out.split())
+    assert "[default: (quadratic after label smoothing, else temperature)]" in " ".join(out.split())

@@ -13,6 +13,7 @@ from eyebright.evaluation.evaluate import evaluate
 from eyebright.metrics.calibration import Calibration
 from eyebright.metrics.calibration_fit import fit_calibration
 from eyebright.metrics.intervals import wilson_interval
+from eyebright.training.recalibration import calibrate
 from eyebright.training.trainer import resume, train
 
 
@@ -111,6 +112,17 @@ def test_a_process_that_was_killed_at_the_very_end_costs_no_second_look_at_the_t
     }
     assert Classifier.load(run.path).weights_sha256 == run.results["weights_sha256"]
     assert {path: path.read_bytes() for path in run.path.rglob("*.npz")} == finished
+
+
+def test_after_label_smoothing_the_calibration_is_quadratic(dataset, make_settings, tmp_path):
+    run = train(make_settings(label_smoothing=0.1), dataset, tmp_path / "run")
+    validation, classifier = dataset.splits["validation"], Classifier.load(run.path)
+    labels, logits = dataset.labels[validation], classifier.logits(dataset.images, validation)
+    expected = fit_calibration("quadratic", labels, logits, dataset.class_names)
+    assert run.results["calibration"] == classifier.calibration.summary()
+    assert classifier.calibration.method == "quadratic"
+    assert classifier.calibration.temperature == pytest.approx(expected.temperature, rel=1e-3)
+    assert calibrate(run.path).calibration == classifier.calibration
 
 
 @pytest.mark.parametrize("tta", ["none", "mirror"])

@@ -22,13 +22,14 @@ def calibrate(
         str | None, typer.Argument(help="Where the run's data lies now, if it is needed.", show_default="the run's")
     ] = None,
     method: Annotated[
-        str,
+        str | None,
         typer.Option(
             metavar="temperature|quadratic|vector|isotonic|none",
             help="How: by one number for all classes; by two for all; by two for each class; by a curve for each; or "
             "not at all. The first two change no answer.",
+            show_default="quadratic after label smoothing, else temperature",
         ),
-    ] = "temperature",
+    ] = None,
     data_dir: Annotated[
         Path | None, typer.Option(help="Where data sets of the catalogue are kept.", envvar="EYEBRIGHT_DATA")
     ] = None,
@@ -36,14 +37,15 @@ def calibrate(
 ) -> None:
     """Calibrate a finished run's classifier on its validation images.
 
-    eyebright train does so by temperature scaling. What predict answers changes, and with it the test figures in
+    eyebright train does so with the same default. What predict answers changes, and with it the test figures in
     results.json, which are computed anew from kept predictions: the test images are not looked at. The figures printed
     are of validation images, each calibrated without its own help (five folds).
     """
     from eyebright.metrics.calibration import check_method
     from eyebright.run_directory import RunDirectory
 
-    check_method(method)
+    if method is not None:
+        check_method(method)
     directory = RunDirectory.open(run)
 
     from eyebright.training.recalibration import calibrate as calibrate_run
@@ -51,7 +53,7 @@ def calibrate(
 
     dataset = load_run_data(directory, data, data_dir, progress=not json) if needs_data(directory) else None
     done = calibrate_run(
-        run, cast("CalibrationMethod", method), dataset=dataset, progress=not json and sys.stderr.isatty()
+        run, cast("CalibrationMethod | None", method), dataset=dataset, progress=not json and sys.stderr.isatty()
     )
     if json:
         print_json(

@@ -11,13 +11,23 @@ from eyebright.classifier import Classifier, arrays_to_npz, npz_to_arrays
 from eyebright.data.dataset import Dataset, hash_prefixes, image_hashes
 from eyebright.data.progress import shown
 from eyebright.held_out import HeldOut
-from eyebright.metrics.calibration import CalibrationMethod
+from eyebright.metrics.calibration import DEFAULT_METHOD, CalibrationMethod
 from eyebright.metrics.calibration_fit import fit_calibration
 from eyebright.run_directory import RunDirectory
+from eyebright.settings import Settings
 from eyebright.storage import write_file
 
 FILE = "validation_predictions.npz"
 _AT_ONCE = 500  # images between two movements of the bar
+
+
+def default_method(settings: Settings) -> CalibrationMethod:
+    """Temperature scaling; for a network trained with label smoothing "quadratic", which straightens what that bends.
+
+    Label smoothing keeps sure answers as unsure as doubtful ones: a temperature that fits the former is wrong for the
+    latter.
+    """
+    return "quadratic" if settings.label_smoothing else DEFAULT_METHOD
 
 
 def held_out_predictions(

@@ -15,13 +15,13 @@ from eyebright.data.dataset import Dataset
 from eyebright.data.split import split_dataset
 from eyebright.errors import RunError
 from eyebright.held_out import HeldOut
-from eyebright.metrics.calibration import DEFAULT_METHOD, Calibration, CalibrationMethod
+from eyebright.metrics.calibration import Calibration, CalibrationMethod
 from eyebright.metrics.calibration_error import expected_calibration_error
 from eyebright.metrics.calibration_fit import cross_fitted_log_probabilities
 from eyebright.metrics.scores import accuracy_score, log_loss
 from eyebright.run_directory import RunDirectory
 from eyebright.suggestions import command
-from eyebright.training.calibration import calibrated, held_out_predictions, kept_predictions
+from eyebright.training.calibration import calibrated, default_method, held_out_predictions, kept_predictions
 from eyebright.training.results import test_figures
 
 
@@ -47,7 +47,7 @@ class Recalibration:
 
 def calibrate(
     run_dir: str | Path,
-    method: CalibrationMethod = DEFAULT_METHOD,
+    method: CalibrationMethod | None = None,
     *,
     dataset: Dataset | None = None,
     progress: bool = False,
@@ -59,7 +59,7 @@ def calibrate(
 
     Args:
         run_dir: the run's directory.
-        method: see `metrics.calibration.Calibration`.
+        method: see `metrics.calibration.Calibration`; None for what `train` takes, see `default_method`.
         dataset: the run's data, its fingerprint is checked. Needed where `needs_data` says so.
         progress: whether to show a bar on standard error while the classifier is run over them.
 
@@ -75,6 +75,7 @@ def calibrate(
         classifier = Classifier.load(run.path)
         test = _test_predictions(run, classifier)
         held_out = _held_out(run, classifier, dataset, progress=progress)
+        method = method or default_method(run.settings)
         classifier = calibrated(classifier, method, held_out)
         labels, logits = held_out.labels, held_out.logits
         before = _figures(labels, Calibration().log_probabilities(logits))

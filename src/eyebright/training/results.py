@@ -16,13 +16,12 @@ from eyebright.classifier import Classifier, arrays_to_npz, npz_to_arrays
 from eyebright.data.dataset import Dataset, image_hashes
 from eyebright.data.grouping import units_of_images
 from eyebright.data.split import Split
-from eyebright.metrics.calibration import DEFAULT_METHOD
 from eyebright.metrics.figures import accuracy_interval
 from eyebright.metrics.scores import log_loss
 from eyebright.models.inference import ViewedLogits
 from eyebright.run_directory import RunDirectory
 from eyebright.storage import write_file
-from eyebright.training.calibration import calibrated, held_out_predictions
+from eyebright.training.calibration import calibrated, default_method, held_out_predictions
 from eyebright.training.checkpoint import TrainingState
 from eyebright.training.health import check_logits
 from eyebright.training.progress import say
@@ -57,7 +56,7 @@ def finish_run(
     if len(split.validation):
         held_out = held_out_predictions(run, classifier, dataset, split.validation, progress=False)
         check_logits("validation", held_out.logits, state.step)
-        classifier = calibrated(classifier, DEFAULT_METHOD, held_out)
+        classifier = calibrated(classifier, default_method(run.settings), held_out)
     else:
         say(console, "No validation images: the probabilities are not calibrated.")
     labels, logits = dataset.labels[split.test], answer_test_images(run, classifier, dataset, split.test, state.step)
