@@ -122,7 +122,7 @@ CORRUPTIONS: dict[str, Callable[[Image, int, Draw], Image]] = {
 
 
 def _scale(image: Image) -> float:
-    return min(image.shape[:2]) / _CIFAR_SIDE
+    return float(min(image.shape[:2])) / _CIFAR_SIDE
 
 
 def _sign(u: float) -> int:

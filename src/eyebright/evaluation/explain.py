@@ -12,14 +12,20 @@ from numpy.typing import NDArray
 from eyebright.classifier import Classifier
 from eyebright.data.progress import shown
 from eyebright.errors import DataError, SettingsError, suggestion
-from eyebright.evaluation.attribution import compiled_pixel_gradients, integrated_gradients, occlusion, smoothgrad
+from eyebright.evaluation.attribution import (
+    compiled_pixel_gradients,
+    integrated_gradients,
+    mean_colour,
+    occlusion,
+    smoothgrad,
+)
 from eyebright.evaluation.grad_cam import grad_cam, last_maps_shape
 from eyebright.evaluation.picture_grid import draw_grid, shortened
 
 # What each method's heat means, for people.
 METHODS = {
     "grad-cam": "the last maps, each weighed by its gradient: where what speaks for the class was found, coarsely",
-    "smoothgrad": "how much a small change of a pixel would change the class's logit, up or down, under noise",
+    "smoothgrad": "how much of the class's logit a pixel makes up by the gradient at the picture, averaged over noise",
     "integrated-gradients": "how much of the class's logit a pixel makes up, against a picture of the mean colour",
     "occlusion": "how far the class's logit falls where a window of the mean colour hides a pixel",
 }
@@ -155,7 +161,7 @@ def _method(classifier: Classifier, method: str) -> Callable[[NDArray[np.uint8],
         return lambda image, index: occlusion(model, image, index)
     gradients = compiled_pixel_gradients(model)
     if method == "smoothgrad":
-        return lambda image, index: np.abs(smoothgrad(gradients, image, index)).sum(axis=-1)
+        return lambda image, index: (smoothgrad(gradients, image, index) * (image - mean_colour(image))).sum(axis=-1)
     return lambda image, index: integrated_gradients(gradients, image, index).sum(axis=-1)
 
 

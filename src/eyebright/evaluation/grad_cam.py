@@ -93,9 +93,9 @@ def map_centres(model: keras.Model, side: int, cells: int) -> NDArray[np.float64
         cells: along that side.
     """
     if any(isinstance(layer, PatchWhitening) for layer in model.layers):
-        stride = 2 ** sum(isinstance(layer, keras.layers.MaxPooling2D) for layer in model.layers)
-        return np.arange(cells) * stride + (min(side, 2) - 1 + stride - 1) / 2
-    return (np.arange(cells) + 0.5) * side / cells - 0.5
+        stride = 1 << sum(isinstance(layer, keras.layers.MaxPooling2D) for layer in model.layers)
+        return stride * np.arange(cells, dtype=np.float64) + (min(side, 2) - 1 + stride - 1) / 2
+    return side / cells * (np.arange(cells, dtype=np.float64) + 0.5) - 0.5
 
 
 def _interpolation(centres: NDArray[np.float64], side: int) -> NDArray[np.float64]:

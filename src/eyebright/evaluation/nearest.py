@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +15,8 @@ from eyebright.data.progress import shown
 _AT_ONCE = 1000  # images whose features are held at a time
 
 
-class Neighbour(NamedTuple):
+@dataclass(frozen=True)
+class Neighbour:
     """A training image that is near to another image.
 
     Attributes:
@@ -56,8 +58,8 @@ def nearest_images(
         For each query the nearest, the nearest first.
     """
     wanted = _directions(classifier, dataset, queries)  # [q, d]
-    similarities = np.full((len(queries), 0), -np.inf, np.float32)  # of the best so far, [q, ≤ count]
-    indices = np.zeros((len(queries), 0), np.int64)
+    similarities: NDArray[Any] = np.full((len(queries), 0), -np.inf, np.float32)  # of the best so far, [q, ≤ count]
+    indices: NDArray[Any] = np.zeros((len(queries), 0), np.int64)
     blocks = [training[start : start + _AT_ONCE] for start in range(0, len(training), _AT_ONCE)]
     for block in shown(blocks, "Training images", len(training), len, progress=progress):
         found = wanted @ _directions(classifier, dataset, block).T  # [q, block]
