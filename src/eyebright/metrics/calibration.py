@@ -154,6 +154,6 @@ def check_finite(logits: NDArray[np.floating]) -> None:
 
 def _log_softmax(logits: NDArray[np.float64]) -> NDArray[np.float64]:
     """By NumPy alone: who only predicts needs no SciPy."""
-    shifted = logits - logits.max(axis=1, keepdims=True)
+    shifted: NDArray[np.float64] = logits - logits.max(axis=1, keepdims=True)
     log_sums: NDArray[np.float64] = np.log(np.exp(shifted).sum(axis=1, keepdims=True))
     return shifted - log_sums
