@@ -14,7 +14,7 @@ from scipy.special import softmax
 from eyebright import storage
 from eyebright.backend import versions
 from eyebright.classifier import KIND, VERSION, Classifier, arrays_to_npz, load_weights, model_weights, npz_to_arrays
-from eyebright.errors import ClassifierError, DataError
+from eyebright.errors import ClassifierError, DataError, StorageError
 from eyebright.held_out import HeldOut
 from eyebright.metrics.calibration import Calibration
 from eyebright.models import Architecture, build_model
@@ -273,6 +273,11 @@ def test_one_that_was_saved_before_there_was_calibration_answers_without_it(vers
     np.testing.assert_allclose(loaded.predict(pictures()), softmax(logits, axis=1), rtol=1e-6)
     loaded.save(copy.parent / "again")
     assert {entry.name for entry in (copy.parent / "again").iterdir()} == PARTS - {"held_out.npz"} | {storage.MANIFEST}
+
+
+def test_what_is_calibrated_is_of_a_version_that_who_knows_no_calibration_refuses(copy):
+    with pytest.raises(StorageError, match="format version 5 is newer than this Eyebright reads"):
+        storage.read_directory(copy, kind=KIND, version=4)
 
 
 def test_a_calibration_of_other_classes_is_refused(classifier):

@@ -35,8 +35,9 @@ from eyebright.settings import TestTimeAugmentation
 
 KIND = "eyebright-classifier"
 # An Eyebright that reads 1 alone knows no inference.json, and would answer by one view without a word; one that reads 2
-# alone would stretch every picture; one that reads 3 alone resizes by another filter, and builds other convnets.
-VERSION = 4
+# alone would stretch every picture; one that reads 3 alone resizes by another filter, and builds other convnets; one
+# that reads 4 alone would give probabilities that are not calibrated.
+VERSION = 5
 
 # How a picture of any size and mode becomes the classifier's input; `data/decode.py` does it.
 _PICTURES = {
