@@ -83,10 +83,16 @@ def test_draws_that_are_all_the_same_tell_nothing():
 
 
 def test_a_calibration_error_is_lowered_by_what_the_draws_are_too_high_by_and_one_by_chance_may_be_none():
-    draws = np.linspace(0.03, 0.05, 1001)  # about an estimate of 0.03
-    assert error_interval(0.03, draws, by_chance=0.01) == pytest.approx((0.0105, 0.0295), abs=1e-4)
+    draws = np.linspace(0.025, 0.045, 1001)  # about an estimate of 0.03
+    assert error_interval(0.03, draws, by_chance=0.01) == pytest.approx((0.0155, 0.0345), abs=1e-4)
     assert error_interval(0.03, draws, by_chance=0.04)[0] == 0
     assert error_interval(0.03, np.full(9, 0.03), by_chance=0.0) is None
+
+
+@pytest.mark.parametrize("lowest", [0.0, 0.02, 0.04])
+def test_the_interval_of_a_calibration_error_holds_it(lowest):
+    low, high = error_interval(0.03, np.linspace(lowest, lowest + 0.02, 1001), by_chance=0.01)
+    assert low <= 0.03 <= high
 
 
 def test_a_share_of_groups_is_never_surer_than_one_of_images_nor_than_the_groups_where_all_are_right():

@@ -116,7 +116,8 @@ def error_interval(value: float, draws: NDArray[np.float64], by_chance: float) -
     """95% interval of a calibration error, which is too high with few images, and in the draws once more so.
 
     The draws deviate from the value as the value does from the truth, so what they are too high by is taken off (the
-    pivotal interval; Davison and Hinkley, 1997, section 5.2.1). An error that chance alone shows may be none.
+    pivotal interval; Davison and Hinkley, 1997, section 5.2.1). An error that chance alone shows may be none. The value
+    itself is always held: with few images the interval would else lie below it.
 
     Args:
         value: of all images, at least 0.
@@ -127,7 +128,7 @@ def error_interval(value: float, draws: NDArray[np.float64], by_chance: float) -
     if interval is None:
         return None
     low, high = (max(0.0, 2 * value - end) for end in reversed(interval))
-    return (0.0 if value <= by_chance else low), high
+    return (0.0 if value <= by_chance else min(low, value)), max(high, value)
 
 
 def proportion_interval(
