@@ -147,6 +147,8 @@ def test_what_is_asked_for_besides_stands_in_the_json_and_what_to_expect_on_stan
         assert (
             f"{threshold.coverage:.1%} are answered, {threshold.errors} of these {threshold.accepted} wrongly" in line
         )
+        bound = given.get("target_error", threshold.risk_bound)  # of a threshold that was sought no more is promised
+        assert line.endswith(f"with 95% confidence at most {bound:.2%} of such answers are wrong.")
     if "set" in asked:
         alpha, method = float(flags[flags.index("--conformal") + 1]), "aps" if "aps" in flags else "lac"
         sets = class_sets(classifier, digits.images[:3], alpha, method, per_class="--per-class" in flags)
