@@ -31,6 +31,7 @@ class Predictions:
         labels: int64 [n], into `class_names`.
         correct: bool [n], where the answer is the label.
         image_sha256: uint8 [n, 32], of the pixels.
+        units: int64 [n], the group of each image, from 0 without gaps; None where each stands for itself.
     """
 
     name: str
@@ -39,6 +40,7 @@ class Predictions:
     labels: NDArray[np.int64]
     correct: NDArray[np.bool_]
     image_sha256: NDArray[np.uint8]
+    units: NDArray[np.int64] | None = None
 
     @classmethod
     def of(cls, run: RunDirectory) -> Self:
@@ -55,8 +57,8 @@ class Predictions:
         try:
             arrays = npz_to_arrays(path.read_bytes())
             labels, logits, hashes = arrays["labels"].astype(np.int64), arrays["logits"], arrays["image_sha256"]
-            made_by = str(arrays["weights_sha256"])
-            _check_shapes(labels, logits, hashes, len(run.data.class_names))
+            made_by, units = str(arrays["weights_sha256"]), arrays.get("units")
+            _check_shapes(labels, logits, hashes, units, len(run.data.class_names))
             answers = _calibration(run).log_probabilities(logits)
         except FileNotFoundError as error:
             raise RunError(f"{path}: missing. {_remedy(run)}") from error
@@ -64,9 +66,8 @@ class Predictions:
             raise RunError(f"{path}: damaged: {error}. {_remedy(run)}") from error
         if made_by != results.get("weights_sha256"):
             raise RunError(f"{path}: it is of another classifier than the run's. {_remedy(run)}")
-        return cls(
-            str(run.path), run.data.class_names, run.data.image_shape, labels, answers.argmax(axis=1) == labels, hashes
-        )
+        correct = answers.argmax(axis=1) == labels
+        return cls(str(run.path), run.data.class_names, run.data.image_shape, labels, correct, hashes, units)
 
     @classmethod
     def joined(cls, name: str, parts: Sequence[Self]) -> Self:
@@ -79,6 +80,7 @@ class Predictions:
             np.concatenate([part.labels for part in parts]),
             np.concatenate([part.correct for part in parts]),
             np.concatenate([part.image_sha256 for part in parts]),
+            _joined_units(parts),
         )
 
     def like(self, other: Predictions) -> Predictions:
@@ -104,8 +106,10 @@ class Predictions:
             )
         order = np.empty_like(mine)
         order[theirs] = mine
+        units = None if self.units is None else self.units[order]
+        hashes = self.image_sha256[order]
         return Predictions(
-            self.name, other.class_names, self.image_shape, labels[order], self.correct[order], self.image_sha256[order]
+            self.name, other.class_names, self.image_shape, labels[order], self.correct[order], hashes, units
         )
 
     def _check_classes(self, other: Predictions) -> None:
@@ -145,10 +149,25 @@ def _calibration(run: RunDirectory) -> Calibration:
         raise RunError(f"{path}: damaged: {error}. Make it anew: {command('calibrate', run.path)}") from error
 
 
+def _joined_units(parts: Sequence[Predictions]) -> NDArray[np.int64] | None:
+    """The groups of all folds, none of which has images in two; None where each image stands for itself."""
+    if all(part.units is None for part in parts):
+        return None
+    units = [np.arange(len(part.labels)) if part.units is None else part.units for part in parts]
+    firsts = np.cumsum([0, *(int(some.max()) + 1 for some in units)])
+    return np.concatenate([some + first for some, first in zip(units, firsts[:-1], strict=True)])
+
+
 def _check_shapes(
-    labels: NDArray[np.int64], logits: NDArray[np.floating], hashes: NDArray[np.uint8], classes: int
+    labels: NDArray[np.int64],
+    logits: NDArray[np.floating],
+    hashes: NDArray[np.uint8],
+    units: NDArray[np.int64] | None,
+    classes: int,
 ) -> None:
     n = labels.size
+    if units is not None and (units.shape != (n,) or not np.isin(np.arange(units.max(initial=-1) + 1), units).all()):
+        raise ValueError("its groups do not fit its labels")
     if (labels.shape, logits.shape, hashes.shape) != ((n,), (n, classes), (n, 32)):
         raise ValueError("its arrays do not fit each other")
     if not n or labels.min() < 0 or labels.max() >= classes:

@@ -22,6 +22,7 @@ from eyebright.metrics.comparison import (
     holm,
     mcnemar_p_value,
 )
+from eyebright.metrics.grouped_comparison import grouped_p_value
 
 _WIDE = 0.005  # an interval that reaches farther to each side needs no second decimal of a point
 
@@ -107,12 +108,13 @@ class Pair:
             "p_value": found.p_value,
             "p_value_holm": self.p_value_holm,
             "n": first.n,
+            "groups": first.groups,
             "sentence": self.sentence,
             "per_class": self.per_class,
         }
         if self.over_seeds is None:
             return values | {
-                "test": "McNemar's exact test",
+                "test": "McNemar's exact test" if first.groups is None else "exact test of groups",
                 "only_first": first.only_first,
                 "only_second": first.only_second,
                 "images_needed": first.images_needed,
@@ -156,11 +158,14 @@ def _compare(first: Contestant, second: Contestant) -> Pair:
             f"({theirs[0]}; {theirs[1]}). Train both with the same --seed and --seeds."
         )
     ones, twos = (np.array([one.trainings[seed].correct for seed in seeds]) for one in (first, second))  # [seeds, n]
-    of_images = tuple(compare_answers(one, two) for one, two in zip(ones, twos, strict=True))
+    # Of the same images the groups are the same; runs of earlier versions have none.
+    both = (one.trainings[seed].units for one in (first, second) for seed in seeds)
+    units = next((found for found in both if found is not None), None)
+    of_images = tuple(compare_answers(one, two, units) for one, two in zip(ones, twos, strict=True))
     over_seeds, images_ci95 = None, of_images[0].ci95
     if first.of_seeds:
         over_seeds = compare_seeds(ones.mean(axis=1), twos.mean(axis=1), ones.shape[1])
-        images_ci95 = bootstrap_interval(twos.sum(axis=0) - ones.sum(axis=0), len(seeds))
+        images_ci95 = bootstrap_interval(twos.sum(axis=0) - ones.sum(axis=0), len(seeds), units=units)
     any_of_them = first.trainings[seeds[0]]
     return Pair(
         first=first.name,
@@ -171,12 +176,16 @@ def _compare(first: Contestant, second: Contestant) -> Pair:
         over_seeds=over_seeds,
         p_value_holm=1.0,  # not known before all pairs are
         corrected=False,
-        per_class=_per_class(any_of_them.labels, any_of_them.class_names, ones, twos),
+        per_class=_per_class(any_of_them.labels, any_of_them.class_names, ones, twos, units),
     )
 
 
 def _per_class(
-    labels: NDArray[np.int64], class_names: tuple[str, ...], first: NDArray[np.bool_], second: NDArray[np.bool_]
+    labels: NDArray[np.int64],
+    class_names: tuple[str, ...],
+    first: NDArray[np.bool_],
+    second: NDArray[np.bool_],
+    units: NDArray[np.int64] | None,
 ) -> list[dict[str, Any]]:
     """Rows of the classes that have test images; p-values, of single runs, are corrected for the number of classes."""
     rows: list[dict[str, Any]] = []
@@ -185,7 +194,10 @@ def _per_class(
         own = labels == label
         if own.any():
             ones, twos = first[:, own], second[:, own]
-            p_values.append(float(mcnemar_p_value((ones[0] & ~twos[0]).sum(), (twos[0] & ~ones[0]).sum())))
+            if units is None:
+                p_values.append(float(mcnemar_p_value((ones[0] & ~twos[0]).sum(), (twos[0] & ~ones[0]).sum())))
+            else:
+                p_values.append(grouped_p_value(twos[0].astype(np.int64) - ones[0], units[own]))
             accuracies = {"accuracy_first": float(ones.mean()), "accuracy_second": float(twos.mean())}
             difference = accuracies["accuracy_second"] - accuracies["accuracy_first"]
             rows.append({"label": name, "n": int(own.sum()), **accuracies, "difference": difference})

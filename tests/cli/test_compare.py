@@ -153,6 +153,26 @@ def test_an_image_that_is_there_twice_has_two_partners(copies, command):
     assert "their test images are others" in command("compare", copies / "good", copies / "other").err
 
 
+def test_images_of_a_group_count_together(copies, command):
+    def compared(*flags):
+        return command("compare", copies / "poor", copies / "good", *flags)
+
+    alone = json.loads(compared("--json").out)
+    for run in ("poor", "good"):
+        rewrite(copies / run, lambda arrays: arrays.update(units=np.arange(len(arrays["labels"])) // 40))
+    found = json.loads(compared("--json").out)
+    groups = -(-found["n"] // 40)
+    assert (alone["groups"], found["groups"], found["test"]) == (None, groups, "exact test of groups")
+    assert found["difference"] == alone["difference"]
+    assert found["p_value"] > alone["p_value"]
+    assert found["p_value"] >= 2 / 2**groups  # the least that so many signs can show
+    assert f"count together: {found['n']} images as {groups}." in compared().out
+    rewrite(copies / "good", lambda arrays: arrays.update(units=arrays["units"] + 1))
+    code, out, err = compared()
+    assert (code, out) == (2, "")
+    assert f"{copies / 'good' / 'test_predictions.npz'}: damaged: its groups do not fit" in err
+
+
 def other_images(run):
     def change(arrays):
         arrays["image_sha256"] = arrays["image_sha256"].copy()

@@ -15,6 +15,7 @@ from eyebright.metrics.comparison import (
     images_needed,
     mcnemar_p_value,
 )
+from eyebright.metrics.grouped_comparison import grouped_p_value
 
 
 @settings(deadline=None)
@@ -114,3 +115,46 @@ def test_seeds_that_agree_to_the_image_are_not_certain():
     assert 0 < one.p_value < 1
     same = compare_seeds(np.array([0.8, 0.9]), np.array([0.8, 0.9]), images=100)
     assert (same.difference, same.p_value, same.seeds_needed) == (0.0, 1.0, None)
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.lists(st.sampled_from([-1, 0, 1]), min_size=1, max_size=60))
+def test_where_each_group_is_an_image_the_test_of_groups_is_mcnemars(values):
+    differences = np.array(values)
+    expected = mcnemar_p_value((differences < 0).sum(), (differences > 0).sum())
+    assert grouped_p_value(differences, np.arange(len(values))) == pytest.approx(float(expected), rel=1e-9)
+
+
+def test_the_test_of_groups_is_that_of_all_signs():
+    random = np.random.default_rng(0)
+    differences, units = random.integers(-1, 2, 40), np.sort(random.permutation(np.arange(40) % 9))
+    sums = np.bincount(units, differences)
+    totals = np.array(list(itertools.product([-1, 1], repeat=9))) @ sums
+    assert grouped_p_value(differences, units) == pytest.approx((np.abs(totals) >= abs(sums.sum())).mean())
+
+
+def test_of_groups_without_a_difference_few_are_told_apart_and_the_interval_holds_none():
+    random, told, held = np.random.default_rng(0), 0, 0
+    units = np.repeat(np.arange(60), 5)
+    for _ in range(200):
+        hard = random.random(60)[units]  # what one classifier says of a group's images, it says of all or most
+        one, two = (np.where(random.random(60)[units] < 0.8, hard < 0.7, random.random(300) < 0.7) for _ in range(2))
+        found = compare_answers(one, two, units)
+        told += found.p_value < 0.05
+        held += found.ci95[0] <= 0 <= found.ci95[1]
+    assert told <= 0.08 * 200
+    assert held >= 0.92 * 200
+
+
+def test_a_group_that_repeats_an_image_adds_nothing():
+    random = np.random.default_rng(1)
+    first, second = random.random(300) < 0.7, random.random(300) < 0.8
+    alone, repeated = (
+        compare_answers(first, second),
+        compare_answers(np.repeat(first, 4), np.repeat(second, 4), np.repeat(np.arange(300), 4)),
+    )
+    assert (repeated.n, repeated.groups, alone.groups) == (1200, 300, None)
+    assert repeated.difference == pytest.approx(alone.difference)
+    assert repeated.p_value == pytest.approx(alone.p_value)
+    assert repeated.ci95 == pytest.approx(alone.ci95, abs=0.006)
+    assert repeated.images_needed == pytest.approx(4 * alone.images_needed, abs=4)

@@ -43,8 +43,9 @@ def compare(
     """Say which of some runs is better, or that they cannot be told apart.
 
     Works from what the runs kept of their test, image by image: no model meets the test images again. McNemar's exact
-    test decides; the interval of the difference is a paired bootstrap over images. Of more than two runs every pair is
-    compared, with Holm's correction. Trainings of several seeds are paired by seed.
+    test decides; the interval of the difference is a paired bootstrap over images. Where images come in groups, both
+    are of groups. Of more than two runs every pair is compared, with Holm's correction. Trainings of several seeds are
+    paired by seed.
     """
     from eyebright.contestants import read_contestants
     from eyebright.errors import RunError
@@ -73,6 +74,9 @@ def _print(contestants: list[Contestant], pairs: list[Pair]) -> None:
         print(pair.sentence)
         if pair.images_sentence:
             print(pair.images_sentence)
+    first = pairs[0].images[0]
+    if first.groups is not None:
+        print(f"Images of one group, or the same twice, count together: {first.n:,} images as {first.groups:,}.")
     print_table(_pairs_table(pairs))
     if len(pairs) == 1:
         rows = pairs[0].per_class
@@ -92,10 +96,11 @@ def _pairs_table(pairs: list[Pair]) -> Any:
 
     of_seeds = pairs[0].over_seeds is not None
     corrected = ["p, by Holm"] if len(pairs) > 1 else []
+    test = "p (McNemar)" if pairs[0].images[0].groups is None else "p (of groups)"
     if of_seeds:
         heads = ["", "seeds", "difference", "95% interval over seeds", "p (t-test)", *corrected]
     else:
-        heads = ["", "images", "difference", "95% interval", "p (McNemar)", *corrected, "only first", "only second"]
+        heads = ["", "images", "difference", "95% interval", test, *corrected, "only first", "only second"]
     table = Table(*heads)
     for pair in pairs:
         found, first = pair.deciding, pair.images[0]

@@ -9,9 +9,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from eyebright.metrics.grouped_comparison import design_effect, grouped_p_value, sums_of_groups
+
 SIGNIFICANCE = 0.05  # what a p-value has to be below
 POWER = 0.8  # of the number of images that is named as needed
 _DRAWS = 100_000
+_DRAWS_OF_GROUPS = 10_000  # there are far more kinds of groups than of images
 _QUANTILES = (0.025, 0.975)
 
 
@@ -25,7 +28,10 @@ class Comparison:
         only_second: how many the second alone is right about.
         difference: accuracy of the second less that of the first, -1 … 1.
         ci95: 95% interval of the difference over images, see `bootstrap_interval`.
-        p_value: of McNemar's exact test.
+        p_value: of McNemar's exact test; where images come in groups, of `grouped_p_value`.
+        groups: of how many groups the images are, and test and interval are of groups; None where each stands for
+            itself.
+        design_effect: how many times as many images are needed as if each stood for itself, at least 1.
     """
 
     n: int
@@ -34,19 +40,25 @@ class Comparison:
     difference: float
     ci95: tuple[float, float]
     p_value: float
+    groups: int | None = None
+    design_effect: float = 1.0
 
     @property
     def images_needed(self) -> int | None:
         """About how many images a difference of this size needs to be told; None for no difference at all."""
-        return images_needed(self.difference, (self.only_first + self.only_second) / self.n)
+        needed = images_needed(self.difference, (self.only_first + self.only_second) / self.n)
+        return None if needed is None else math.ceil(needed * self.design_effect)
 
 
-def compare_answers(first: NDArray[np.bool_], second: NDArray[np.bool_]) -> Comparison:
+def compare_answers(
+    first: NDArray[np.bool_], second: NDArray[np.bool_], units: NDArray[np.int64] | None = None
+) -> Comparison:
     """Compare two classifiers.
 
     Args:
         first: bool [n], n ≥ 1, which images the first is right about.
         second: bool [n], the same of the second, in the same order.
+        units: int64 [n], the group of each image, from 0; None where each image stands for itself.
 
     >>> one = compare_answers(np.array([True] * 90 + [False] * 10), np.array([True] * 80 + [False] * 20))
     >>> one.only_first, one.difference, round(one.p_value, 5)
@@ -59,8 +71,10 @@ def compare_answers(first: NDArray[np.bool_], second: NDArray[np.bool_]) -> Comp
         only_first,
         only_second,
         (only_second - only_first) / len(differences),
-        bootstrap_interval(differences),
-        float(mcnemar_p_value(only_first, only_second)),
+        bootstrap_interval(differences, units=units),
+        float(mcnemar_p_value(only_first, only_second)) if units is None else grouped_p_value(differences, units),
+        None if units is None else len(np.unique(units)),
+        1.0 if units is None else design_effect(differences, units),
     )
 
 
@@ -83,7 +97,9 @@ def mcnemar_p_value(only_first: Any, only_second: Any) -> Any:
     return np.minimum(1.0, 2 * tail)
 
 
-def bootstrap_interval(differences: NDArray[np.int64], trainings: int = 1, seed: int = 0) -> tuple[float, float]:
+def bootstrap_interval(
+    differences: NDArray[np.int64], trainings: int = 1, seed: int = 0, units: NDArray[np.int64] | None = None
+) -> tuple[float, float]:
     """Paired bootstrap: the 95% interval of the mean of differences over other images of the kind (percentiles).
 
     To resample images is to draw how often each value comes, a multinomial: 100,000 draws take no loop. Before that,
@@ -96,6 +112,8 @@ def bootstrap_interval(differences: NDArray[np.int64], trainings: int = 1, seed:
             many of the first, -trainings … trainings.
         trainings: how many classifiers there are of each kind.
         seed: of the draws.
+        units: int64 [n], the group of each image, from 0; whole groups are drawn then, and the two that are added are
+            of their mean size. None where each image stands for itself.
 
     Returns:
         Of the mean of `differences` / `trainings`.
@@ -104,11 +122,20 @@ def bootstrap_interval(differences: NDArray[np.int64], trainings: int = 1, seed:
     >>> f"{low:.3f} to {high:.3f}"
     '-0.003 to 0.003'
     """
+    random = np.random.Generator(np.random.Philox(seed))
+    if units is not None:
+        sizes = np.bincount(units)
+        size = sizes.mean()
+        pairs = np.column_stack([sums_of_groups(differences, units) / trainings, sizes])
+        kinds, counts = np.unique(np.vstack([pairs, [[-size, size], [size, size]]]), axis=0, return_counts=True)
+        drawn = random.multinomial(counts.sum(), counts / counts.sum(), size=_DRAWS_OF_GROUPS) @ kinds  # [draws, 2]
+        low, high = np.quantile(drawn[:, 0] / drawn[:, 1], _QUANTILES)
+        return float(low), float(high)
     counts = np.bincount(differences + trainings, minlength=2 * trainings + 1)
     counts[[0, -1]] += 1
     n, present = int(counts.sum()), np.flatnonzero(counts)
     values = (present - trainings) / trainings
-    draws = np.random.Generator(np.random.Philox(seed)).multinomial(n, counts[present] / n, size=_DRAWS) @ values / n
+    draws = random.multinomial(n, counts[present] / n, size=_DRAWS) @ values / n
     low, high = np.quantile(draws, _QUANTILES)
     return float(low), float(high)
 
