@@ -117,7 +117,10 @@ def _indices(run: RunDirectory, dataset: Dataset, split: str, own: bool) -> NDAr
 
 
 def _has_test_images(run: RunDirectory, dataset: Dataset, indices: NDArray[np.int64]) -> bool:
-    """Whether a test image of the run is among these images of other data; no where the run has met none yet."""
+    """Whether a test image of the run is among these images of other data.
+
+    No where the run has met none yet; yes where it has lost the record of those that it met, and any may be one.
+    """
     import zipfile
 
     from eyebright.classifier import npz_to_arrays
@@ -128,7 +131,7 @@ def _has_test_images(run: RunDirectory, dataset: Dataset, indices: NDArray[np.in
     try:
         tests = npz_to_arrays(path.read_bytes())["image_sha256"]
     except FileNotFoundError:
-        return False
+        return run.test_looks > 0
     except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile) as error:
         raise RunError(
             f"{path}: damaged: it cannot be told whether these are test images of the run. Restore the file."
