@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -48,6 +49,16 @@ def test_the_worst_images_and_the_confused_classes_are_named(softmax, dataset):
     read = json.loads(json.dumps(found.to_dict(), allow_nan=False))
     assert read["top_losses"][0].keys() == {"image", "label", "predicted", "probability", "loss"}
     assert read["confused_pairs"][0]["share"] == 0.2
+
+
+def test_images_of_a_group_count_together_as_evaluate_counts_them(softmax, dataset):
+    grouped = replace(dataset, groups=np.repeat(np.arange(6, dtype=np.int32), 10))
+    indices = np.arange(60)
+    found = inspect(softmax, grouped, indices, logits_for(grouped, indices))
+    low, high = wilson_interval(57, 60)
+    assert found.accuracy_ci95 != (low, high)
+    assert found.accuracy_ci95[0] <= low
+    assert found.accuracy_ci95[1] >= high
 
 
 def test_classes_are_matched_by_name(softmax, dataset):

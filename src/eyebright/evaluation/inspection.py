@@ -13,13 +13,15 @@ from numpy.typing import NDArray
 from eyebright.classifier import Classifier
 from eyebright.data.dataset import Dataset
 from eyebright.data.decode import picture_size
+from eyebright.data.grouping import units_of_images
 from eyebright.errors import DataError
 from eyebright.evaluation.evaluate import labels_as_the_classifier_counts
 from eyebright.evaluation.nearest import Neighbour
 from eyebright.evaluation.picture_grid import draw_grid, shortened
 from eyebright.evaluation.slices import Slice, describe_worst, image_parts, slice_images
+from eyebright.metrics.figures import accuracy_interval
 from eyebright.metrics.intervals import wilson_interval
-from eyebright.metrics.scores import confusion_matrix
+from eyebright.metrics.scores import confusion_matrix, log_losses
 
 DEFAULT_TOP = 24
 _MOST_PAIRS = 10
@@ -84,7 +86,7 @@ class Inspection:
     Attributes:
         n: number of images.
         accuracy: on all of them.
-        accuracy_ci95: its 95% interval (Wilson).
+        accuracy_ci95: its 95% interval, as `evaluate` gives it.
         top_losses: the images with the largest loss, the worst first.
         confused_pairs: the most frequent confusions.
         slices: accuracy on parts of the images, the worst first.
@@ -143,7 +145,7 @@ def inspect(
     return Inspection(
         n=len(indices),
         accuracy=float(right.mean()),
-        accuracy_ci95=wilson_interval(int(right.sum()), len(right)),
+        accuracy_ci95=accuracy_interval(labels, right, units_of_images(dataset, indices)),
         top_losses=_top_losses(classifier, dataset, indices, probabilities, labels, top),
         confused_pairs=_confused_pairs(confusion, classifier.class_names),
         slices=slice_images(right, image_parts(dataset, indices, _file_sizes(dataset, indices))),
@@ -196,8 +198,7 @@ def _top_losses(
     labels: NDArray[np.int32],
     top: int,
 ) -> list[Answer]:
-    own = probabilities[np.arange(len(labels)), labels].astype(np.float64)
-    losses = -np.log(np.maximum(own, np.finfo(np.float64).tiny))
+    losses = log_losses(labels, probabilities)
     names = classifier.class_names
     answers = []
     for place in np.argsort(-losses, kind="stable")[:top].tolist():
