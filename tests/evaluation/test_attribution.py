@@ -3,6 +3,7 @@ import pytest
 
 from eyebright.evaluation.attribution import compiled_pixel_gradients, integrated_gradients, occlusion, smoothgrad
 from eyebright.evaluation.grad_cam import grad_cam, last_maps_shape, map_centres
+from eyebright.models.inference import compiled_logits
 
 KINDS = {
     "softmax": {"model": "softmax"},
@@ -68,7 +69,7 @@ def test_a_hidden_pixel_costs_what_it_put_into_the_logit(make_classifier):
     softmax.weights["logits/kernel"] = kernel
     image = np.zeros((8, 8, 1), np.uint8)
     image[2, 5] = 255
-    falls = occlusion(softmax.model, image, 1)
+    falls = occlusion(compiled_logits(softmax.model), image, 1)
     assert np.unravel_index(falls.argmax(), falls.shape) == (2, 5)
     lost = (255 - round(255 / 64)) / softmax.weights["standardize/standard_deviation"][0]
     assert falls[2, 5] == pytest.approx(lost, rel=1e-4)  # each window over it takes all of that

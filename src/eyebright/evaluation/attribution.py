@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from scipy.special import ndtri
 
 from eyebright.backend import keras, tf
-from eyebright.models.inference import compiled_logits
+from eyebright.models.inference import LogitsFunction
 from eyebright.randomness import Stream, uniforms
 
 _VALUES_AT_ONCE = 2**20  # of pixels × images; bounds the memory of a pass with gradients
@@ -108,14 +108,14 @@ def smoothgrad(
     return mean
 
 
-def occlusion(model: keras.Model, image: NDArray[np.uint8], class_index: int) -> NDArray[np.float64]:
+def occlusion(logits_of: LogitsFunction, image: NDArray[np.uint8], class_index: int) -> NDArray[np.float64]:
     """How far the logit falls where a window hides a pixel (Zeiler and Fergus, 2014).
 
     A window of a quarter of each side, of the image's mean colour, is moved over the image by half its side, and past
     its edges, so that all pixels are hidden equally often.
 
     Args:
-        model: uint8 [B, H, W, C] → logits.
+        logits_of: the model's logits, of `compiled_logits`.
         image: uint8 [H, W, C].
         class_index: the class that is asked for.
 
@@ -127,7 +127,7 @@ def occlusion(model: keras.Model, image: NDArray[np.uint8], class_index: int) ->
     hidden = hidden.reshape(-1, *image.shape[:2])
     colour = np.round(mean_colour(image)).astype(np.uint8)
     pictures = np.where(hidden[..., None], colour, image)
-    logits = compiled_logits(model)(np.concatenate([image[None], pictures]), np.arange(len(pictures) + 1))
+    logits = logits_of(np.concatenate([image[None], pictures]), np.arange(len(pictures) + 1))
     falls = logits[0, class_index].astype(np.float64) - logits[1:, class_index]  # [windows]
     mean: NDArray[np.float64] = np.tensordot(falls, hidden, 1) / hidden.sum(axis=0)
     return mean

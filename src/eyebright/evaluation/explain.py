@@ -21,6 +21,7 @@ from eyebright.evaluation.attribution import (
 )
 from eyebright.evaluation.grad_cam import grad_cam, last_maps_shape
 from eyebright.evaluation.picture_grid import draw_grid, shortened
+from eyebright.models.inference import compiled_logits
 
 # What each method's heat means, for people.
 METHODS = {
@@ -158,7 +159,8 @@ def _method(classifier: Classifier, method: str) -> Callable[[NDArray[np.uint8],
         heat_of = grad_cam(model)
         return lambda image, index: heat_of(image[None], np.array([index]))[0]
     if method == "occlusion":
-        return lambda image, index: occlusion(model, image, index)
+        logits_of = compiled_logits(model)  # once for all images
+        return lambda image, index: occlusion(logits_of, image, index)
     gradients = compiled_pixel_gradients(model)
     if method == "smoothgrad":
         return lambda image, index: (smoothgrad(gradients, image, index) * (image - mean_colour(image))).sum(axis=-1)
