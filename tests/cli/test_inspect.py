@@ -116,3 +116,10 @@ def test_a_folder_that_cannot_be_made_is_named(run_copy, tmp_path, command):
     code, out, err = command("inspect", run_copy, "-o", tmp_path / "file")
     assert (code, out) == (2, "")
     assert err.startswith(f"StorageError: {tmp_path / 'file'}: cannot be made")
+
+
+def test_of_other_data_without_splits_the_message_says_which_images_there_are(run_copy, digits, tmp_path, command):
+    np.savez(tmp_path / "new.npz", images=digits.images[:30], labels=digits.labels[:30], class_names=digits.class_names)
+    code, out, err = command("inspect", run_copy, tmp_path / "new.npz")
+    assert (code, out) == (2, "")
+    assert "new: it has no split 'validation'. Choose with --split of: test." in err

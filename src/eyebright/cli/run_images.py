@@ -112,7 +112,8 @@ def _indices(run: RunDirectory, dataset: Dataset, split: str, own: bool) -> NDAr
     if split in dataset.splits:
         return dataset.splits[split]
     if dataset.splits or split != "test":
-        raise DataError(f"{dataset.name}: it has no split {split!r}.")
+        there = ", ".join(sorted(dataset.splits) or ["test"])  # data without splits are all new to the classifier
+        raise DataError(f"{dataset.name}: it has no split {split!r}. Choose with --split of: {there}.")
     return np.arange(len(dataset))  # other data without splits: all of it is new to the classifier
 
 
