@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 _MOST_SLICES = 8  # that are printed
 _MOST_ANSWERS = 10  # … of the worst images
 _NEAREST = 3
-_AT_ONCE = 500  # images between two movements of the bar
 
 
 def inspect(
@@ -119,24 +118,19 @@ def _answers(
         images: which.
         again: whether the classifier will be run on them later on in any case.
     """
-    import numpy as np
-
     from eyebright.cli.run_images import count_look
     from eyebright.data.dataset import image_hashes
-    from eyebright.data.progress import shown
     from eyebright.evaluation.kept_logits import kept_logits
 
     pixels, indices = images.dataset.images, images.indices
     kept = None
-    if images.own:
+    if images.own and images.split != "train":  # to hash all training images takes its time, and none are kept
         kept = kept_logits(run, images.split, classifier, image_hashes(pixels, indices))
     if images.split == "test" and images.own and kept is None:
         print("The run has kept no answers of this classifier: it looks at the test images again.", file=sys.stderr)
     looks = count_look(run, images) if kept is None or again else None
     if kept is None:
-        blocks = [indices[start : start + _AT_ONCE] for start in range(0, len(indices), _AT_ONCE)]
-        answers = (classifier.logits(pixels, block) for block in blocks)
-        kept = np.concatenate([*shown(answers, "Images", len(indices), len, progress=True)])
+        kept = classifier.logits(pixels, indices, progress=True)
     return kept, looks
 
 

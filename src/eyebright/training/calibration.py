@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 
 from eyebright.classifier import Classifier, arrays_to_npz, npz_to_arrays
 from eyebright.data.dataset import Dataset, hash_prefixes, image_hashes
-from eyebright.data.progress import shown
 from eyebright.held_out import HeldOut
 from eyebright.metrics.calibration import DEFAULT_METHOD, CalibrationMethod
 from eyebright.metrics.calibration_fit import fit_calibration
@@ -18,7 +17,6 @@ from eyebright.settings import Settings
 from eyebright.storage import write_file
 
 FILE = "validation_predictions.npz"
-_AT_ONCE = 500  # images between two movements of the bar
 
 
 def default_method(settings: Settings) -> CalibrationMethod:
@@ -45,9 +43,7 @@ def held_out_predictions(
     kept = kept_predictions(run, classifier.weights_sha256, classifier.tta)
     if kept is not None:
         return kept
-    blocks = [validation[start : start + _AT_ONCE] for start in range(0, len(validation), _AT_ONCE)]
-    answers = (classifier.logits(dataset.images, block) for block in blocks)
-    logits = np.concatenate([*shown(answers, "Validation images", len(validation), len, progress=progress)])
+    logits = classifier.logits(dataset.images, validation, progress=progress)
     hashes = image_hashes(dataset.images, validation)
     arrays: dict[str, NDArray[Any]] = {
         "labels": dataset.labels[validation],
