@@ -12,12 +12,57 @@ from numpy.typing import NDArray
 from eyebright.arrays import npz_to_arrays
 from eyebright.data.dataset import hash_keys
 from eyebright.errors import DataError, RunError
-from eyebright.metrics.calibration import Calibration
+from eyebright.metrics.calibration import Calibration, check_finite
 from eyebright.run_directory import RunDirectory
 from eyebright.suggestions import command
 
 FILE = "test_predictions.npz"
 _SHOWN = 5  # class names in a message
+
+
+@dataclass(frozen=True)
+class Answers:
+    """A run's test_predictions.npz.
+
+    Attributes:
+        labels: int32 [n], into the run's class names.
+        logits: float [n, classes], of the saved classifier as it answers.
+        image_sha256: uint8 [n, 32], of the pixels.
+        units: int64 [n], the group of each image, from 0 without gaps; None where each stands for itself.
+        calibration: how the saved classifier makes probabilities of the logits.
+    """
+
+    labels: NDArray[np.int32]
+    logits: NDArray[np.floating]
+    image_sha256: NDArray[np.uint8]
+    units: NDArray[np.int64] | None
+    calibration: Calibration
+
+    @classmethod
+    def of(cls, run: RunDirectory) -> Self:
+        """Those of a run.
+
+        Raises:
+            RunError: it is not finished, or what it kept is missing, damaged, or of another classifier than it saved.
+        """
+        results, path = run.results, run.path / FILE
+        if results is None:
+            raise RunError(
+                f"{run.path}: this run is not finished. Go on with it: {command('train', '--resume', run.path)}"
+            )
+        try:
+            arrays = npz_to_arrays(path.read_bytes())
+            labels, logits, hashes = arrays["labels"].astype(np.int32), arrays["logits"], arrays["image_sha256"]
+            made_by, units = str(arrays["weights_sha256"]), arrays.get("units")
+            _check_shapes(labels, logits, hashes, units, len(run.data.class_names))
+            check_finite(logits)
+        except FileNotFoundError as error:
+            raise RunError(f"{path}: missing. {_remedy(run)}") from error
+        except (OSError, ValueError, KeyError, DataError) as error:
+            raise RunError(f"{path}: damaged: {error}. {_remedy(run)}") from error
+        if made_by != results.get("weights_sha256"):
+            raise RunError(f"{path}: it is of another classifier than the run's. {_remedy(run)}")
+        return cls(labels, logits, hashes, units, _calibration(run))
 
 
 @dataclass(frozen=True)
@@ -45,27 +90,17 @@ class Predictions:
         """Those of a run.
 
         Raises:
-            RunError: it is not finished, or what it kept is missing, damaged, or of another classifier than it saved.
+            RunError: as for `Answers.of`.
         """
-        results, path = run.results, run.path / FILE
-        if results is None:
-            raise RunError(
-                f"{run.path}: this run is not finished. Go on with it: {command('train', '--resume', run.path)}"
-            )
-        try:
-            arrays = npz_to_arrays(path.read_bytes())
-            labels, logits, hashes = arrays["labels"].astype(np.int64), arrays["logits"], arrays["image_sha256"]
-            made_by = str(arrays["weights_sha256"])
-            _check_shapes(labels, logits, hashes, len(run.data.class_names))
-            answers = _calibration(run).log_probabilities(logits)
-        except FileNotFoundError as error:
-            raise RunError(f"{path}: missing. {_remedy(run)}") from error
-        except (OSError, ValueError, KeyError, DataError) as error:
-            raise RunError(f"{path}: damaged: {error}. {_remedy(run)}") from error
-        if made_by != results.get("weights_sha256"):
-            raise RunError(f"{path}: it is of another classifier than the run's. {_remedy(run)}")
+        found = Answers.of(run)
+        correct = found.calibration.log_probabilities(found.logits).argmax(axis=1) == found.labels
         return cls(
-            str(run.path), run.data.class_names, run.data.image_shape, labels, answers.argmax(axis=1) == labels, hashes
+            str(run.path),
+            run.data.class_names,
+            run.data.image_shape,
+            found.labels.astype(np.int64),
+            correct,
+            found.image_sha256,
         )
 
     @classmethod
@@ -138,7 +173,10 @@ def _calibration(run: RunDirectory) -> Calibration:
     """That of the run's classifier: some methods can change which class comes first. Older runs have none."""
     path = run.path / "model" / "calibration.json"
     try:
-        return Calibration.model_validate_json(path.read_bytes())
+        calibration = Calibration.model_validate_json(path.read_bytes())
+        if calibration.classes not in (None, len(run.data.class_names)):
+            raise ValueError(f"it is for {calibration.classes} classes")  # noqa: TRY301 - told below, as all else
+        return calibration
     except FileNotFoundError:
         return Calibration()
     except (OSError, ValueError) as error:
@@ -146,10 +184,15 @@ def _calibration(run: RunDirectory) -> Calibration:
 
 
 def _check_shapes(
-    labels: NDArray[np.int64], logits: NDArray[np.floating], hashes: NDArray[np.uint8], classes: int
+    labels: NDArray[np.int32],
+    logits: NDArray[np.floating],
+    hashes: NDArray[np.uint8],
+    units: NDArray[np.int64] | None,
+    classes: int,
 ) -> None:
     n = labels.size
-    if (labels.shape, logits.shape, hashes.shape) != ((n,), (n, classes), (n, 32)):
+    fits = (labels.shape, logits.shape, hashes.shape) == ((n,), (n, classes), (n, 32))
+    if not fits or (units is not None and units.shape != (n,)):
         raise ValueError("its arrays do not fit each other")
     if not n or labels.min() < 0 or labels.max() >= classes:
         raise ValueError("it has no labels, or some that are no class")
