@@ -51,19 +51,19 @@ def read_part(package: str, name: str) -> str:
 
 
 def plain_text(text: str) -> str:
-    """Text as UTF-8 can hold it: a file's name need not be any.
+    r"""Text as UTF-8 can hold it: a file's name need not be any.
 
-    >>> plain_text("caf\\udce9.png")
-    'caf\\\\udce9.png'
+    >>> plain_text("caf\udce9.png")
+    'caf\\udce9.png'
     """
     return text.encode("utf-8", "backslashreplace").decode()
 
 
 def json_in_page(value: Any) -> str:
-    """JSON as it may stand between script tags: nothing in it can end them.
+    r"""JSON as it may stand between script tags: nothing in it can end them.
 
     >>> json_in_page("</script>")
-    '"\\\\u003c/script>"'
+    '"\\u003c/script>"'
     """
     return json.dumps(value, separators=(",", ":"), allow_nan=False).replace("<", "\\u003c")
 

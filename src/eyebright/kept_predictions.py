@@ -172,15 +172,16 @@ class Predictions:
 def _calibration(run: RunDirectory) -> Calibration:
     """That of the run's classifier: some methods can change which class comes first. Older runs have none."""
     path = run.path / "model" / "calibration.json"
+    remedy = f"Make it anew: {command('calibrate', run.path)}"
     try:
         calibration = Calibration.model_validate_json(path.read_bytes())
-        if calibration.classes not in (None, len(run.data.class_names)):
-            raise ValueError(f"it is for {calibration.classes} classes")  # noqa: TRY301 - told below, as all else
-        return calibration
     except FileNotFoundError:
         return Calibration()
     except (OSError, ValueError) as error:
-        raise RunError(f"{path}: damaged: {error}. Make it anew: {command('calibrate', run.path)}") from error
+        raise RunError(f"{path}: damaged: {error}. {remedy}") from error
+    if calibration.classes not in (None, len(run.data.class_names)):
+        raise RunError(f"{path}: damaged: it is for {calibration.classes} classes. {remedy}")
+    return calibration
 
 
 def _check_shapes(

@@ -7,7 +7,7 @@ import shutil
 import numpy as np
 import pytest
 
-from eyebright import load_dataset, preset_settings, train
+from eyebright import cross_validate, load_dataset, preset_settings, train, train_seeds
 from eyebright.report.pictures import MOST_BYTES
 
 SOURCES = r'"(data:image/webp;base64,[A-Za-z0-9+/=]+)"'
@@ -109,6 +109,21 @@ def test_pictures_keep_to_their_bytes_and_say_how_many_there_are(tmp_path, page_
     assert all(cells.values())
 
 
+def test_of_many_classes_the_most_frequent_mistakes_are_listed(tmp_path, page_of):
+    labels = np.arange(600) % 60
+    images = np.random.default_rng(0).integers(0, 256, (600, 6, 6, 3), np.uint8)
+    path = tmp_path / "many.npz"
+    np.savez(path, images=images, labels=labels)
+    settings = preset_settings("default", model="softmax", data=str(path), max_steps=2, batch_size=50)
+    page, _ = page_of(train(settings, load_dataset(path), tmp_path / "run").path)
+    assert 'class="confusion"' not in page
+    assert "The most frequent mistakes, of 60 classes" in page
+    asked = set(re.findall(r'data-cell="([^"]*)"', page))
+    cells = json.loads(re.search(r'id="cells">(.*?)</script>', page)[1])["cells"]
+    assert asked == cells.keys()
+    assert 0 < len(asked) <= 60
+
+
 def test_it_compares_and_measures_robustness_if_asked(run_copy, tmp_path, page_of, command):
     other = shutil.copytree(run_copy, tmp_path / "other")
     page, _ = page_of(run_copy, "--compare", other, "--robustness")
@@ -116,6 +131,8 @@ def test_it_compares_and_measures_robustness_if_asked(run_copy, tmp_path, page_o
     assert "other less <bdi>" not in page.split('id="comparison"')[0]
     assert page.count('<svg class="chart"') == 4 + 8
     assert json.loads((run_copy / "looks.json").read_bytes()) == {"test_looks": 1}
+    code, _, err = command("report", run_copy, "--compare", other, "--compare", run_copy / ".." / "other")
+    assert (code, err) == (2, f"RunError: --compare {run_copy}/../other: named twice. Name different runs.\n")
     code, _, err = command("report", run_copy, "--compare", tmp_path / "none")
     assert (code, err) == (2, f"RunError: {tmp_path / 'none'}: there is no such directory.\n")
 
@@ -133,6 +150,24 @@ def test_a_damaged_record_of_training_leaves_out_the_curves_alone(run_copy, page
     page, _ = page_of(run_copy)
     assert "There are no curves: " in page
     assert page.count('<svg class="chart"') == 2
+
+
+def test_several_seeds_and_folds_have_a_page_of_their_figures(tmp_path, digits, command, page_of):
+    settings = preset_settings("default", model="softmax", max_steps=3, batch_size=100)
+    seeds = train_seeds(settings, digits, tmp_path / "seeds", seeds=2)
+    page, _ = page_of(seeds.path)
+    assert f"<strong>{seeds.results['test_accuracy_mean']:.4f}</strong>" in page
+    assert "<code>eyebright report seeds/seed-1</code>" in page
+    code, _, err = command("report", seeds.path, "--robustness")
+    assert code == 2
+    assert f"{seeds.path / 'seed-0'}, {seeds.path / 'seed-1'}" in err
+    folds = cross_validate(settings, digits, tmp_path / "folds", folds=2)
+    page, _ = page_of(folds.path)
+    assert f"<strong>{folds.results['accuracy']:.4f}</strong>" in page
+    assert "<code>eyebright report folds/fold-2</code>" in page
+    assert 'id="mistakes"' in page_of(folds.path / "fold-2")[0]
+    (folds.path / "results.json").unlink()
+    assert "not all of its runs are finished" in command("report", folds.path).err
 
 
 def test_what_cannot_be_reported_is_refused(run_copy, command, tmp_path):

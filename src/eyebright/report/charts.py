@@ -6,6 +6,7 @@ import io
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from markupsafe import Markup, escape
 
@@ -88,7 +89,8 @@ def line_chart(
     except ImportError as error:
         raise MissingExtraError("Drawing", "train") from error
 
-    with rc_context({**_STYLE, "svg.hashsalt": name}):
+    style: Any = {**_STYLE, "svg.hashsalt": name}  # matplotlib's type names each of its settings
+    with rc_context(style):
         figure = Figure(figsize=size, layout="constrained")
         axes = figure.subplots()
         for line, colour in zip(lines, _SERIES, strict=False):

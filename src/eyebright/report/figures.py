@@ -98,7 +98,7 @@ def reliability(answers: TestAnswers, figures: dict[str, Any]) -> dict[str, Any]
         series.append(_reliability_line("before calibration", before, dashed=True))
     description = (
         f"Reliability diagram: accuracy over confidence in {len(after)} bins of as many images each. Expected "
-        f"calibration error {figures['ece']:.4f}; of the bare softmax {ece_before:.4f}. The table below has the figures."
+        f"calibration error {figures['ece']:.4f}; of the bare softmax {ece_before:.4f}. The table below says it."
     )
     return {
         "method": answers.method,

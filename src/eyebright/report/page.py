@@ -26,7 +26,7 @@ from eyebright.storage import write_file
 if TYPE_CHECKING:
     from eyebright.evaluation.robustness import Robustness  # it loads a backend, which a report without it does not
 
-_PACKAGE = "eyebright.report"
+PACKAGE = "eyebright.report"
 _MOST_CLASSES = 50  # of a confusion matrix; of more, the most frequent mistakes are listed
 _MOST_PAIRS = 60  # of that list
 
@@ -80,9 +80,9 @@ def write_report(
     if dataset is not None:
         test, cells = _test_images(run, kept, dataset), confusion["cells"]
         pictures = choose_pictures(answers, dataset, test, class_names, cells, progress=progress)
-    script = read_part(_PACKAGE, "report.js")
+    script = read_part(PACKAGE, "report.js")
     page = render_page(
-        _PACKAGE,
+        PACKAGE,
         "report.html",
         name=run.path.resolve().name,
         data=about_run.data_of(run),
