@@ -1,4 +1,4 @@
-"""What several parts of the suite share: where the real CIFAR-10 lies, shapes of images, settings files."""
+"""What several parts of the suite share: where the real CIFAR-10 lies, shapes of images, settings files, a browser."""
 
 from __future__ import annotations
 
@@ -7,16 +7,27 @@ import os
 import shutil
 import tarfile
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 ARCHIVE = REPOSITORY.parent / "shared" / "data" / "cifar-10-binary.tar.xz"
 DIRECTORY = "cifar-10-batches-bin"
 FILES = (*(f"data_batch_{number}.bin" for number in range(1, 6)), "test_batch.bin", "batches.meta.txt")
 SHAPES = [(32, 32, 3), (28, 28, 1), (7, 5, 3), (8, 8, 1), (2, 9, 1), (1, 1, 3)]  # the sizes and channels that matter
+_CHROMIUM = ("chromium", "chromium-browser", "google-chrome", "chrome")
+_ARGUMENTS = [
+    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+    "--disable-component-update", "--disable-sync",
+    "--no-proxy-server", "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",  # no way to the internet
+]  # fmt: skip
+_SECONDS = 60.0  # within which a page must have done what a test waits for
 
 
 @pytest.fixture(autouse=True)
@@ -42,6 +53,21 @@ def toml(tmp_path: Path) -> Callable[..., Path]:
         return path
 
     return write
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """A real browser, without a window, that cannot reach the internet."""
+    from playwright.sync_api import expect, sync_playwright
+
+    chromium = next(filter(None, map(shutil.which, _CHROMIUM)), None)
+    if chromium is None:
+        pytest.skip(f"no browser is here (Debian: apt install chromium): looked for {', '.join(_CHROMIUM)}")
+    expect.set_options(timeout=_SECONDS * 1000)
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=_ARGUMENTS)
+        yield browser
+        browser.close()
 
 
 @pytest.fixture(scope="session")

@@ -6,7 +6,6 @@ import io
 import json
 import os
 import re
-import shutil
 import signal
 import subprocess
 import sys
@@ -19,17 +18,11 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from PIL import Image
-from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Locator, Page, expect
 
 from eyebright import Run, load_dataset, preset_settings, train
 
-_SECONDS = 60.0  # within which a page or a process must have done what a test waits for
-_CHROMIUM = ("chromium", "chromium-browser", "google-chrome", "chrome")
-_ARGUMENTS = [
-    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-    "--disable-component-update", "--disable-sync",
-    "--no-proxy-server", "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",  # no way to the internet
-]  # fmt: skip
+_SECONDS = 60.0  # within which a page or a process must have done what a test waits for; as in conftest.py
 _STEPS, _LOG_STEPS, _CHECKPOINT_STEPS = 120, 10, 40
 
 
@@ -84,18 +77,6 @@ def address(runs: dict[str, Run], tmp_path_factory: pytest.TempPathFactory) -> I
 def runs_loaded_by(address: str) -> set[str]:
     with urllib.request.urlopen(f"{address}data/plugin/scalars/tags", timeout=_SECONDS) as answer:
         return {run for run, tags in json.load(answer).items() if "test_accuracy" in tags}  # written last
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    chromium = next(filter(None, map(shutil.which, _CHROMIUM)), None)
-    if chromium is None:
-        pytest.skip(f"no browser is here (Debian: apt install chromium): looked for {', '.join(_CHROMIUM)}")
-    expect.set_options(timeout=_SECONDS * 1000)
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=_ARGUMENTS)
-        yield browser
-        browser.close()
 
 
 @pytest.fixture

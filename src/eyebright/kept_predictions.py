@@ -12,12 +12,57 @@ from numpy.typing import NDArray
 from eyebright.arrays import npz_to_arrays
 from eyebright.data.dataset import hash_keys
 from eyebright.errors import DataError, RunError
-from eyebright.metrics.calibration import Calibration
+from eyebright.metrics.calibration import Calibration, check_finite
 from eyebright.run_directory import RunDirectory
 from eyebright.suggestions import command
 
 FILE = "test_predictions.npz"
 _SHOWN = 5  # class names in a message
+
+
+@dataclass(frozen=True)
+class Answers:
+    """A run's test_predictions.npz.
+
+    Attributes:
+        labels: int32 [n], into the run's class names.
+        logits: float [n, classes], of the saved classifier as it answers.
+        image_sha256: uint8 [n, 32], of the pixels.
+        units: int64 [n], the group of each image, from 0 without gaps; None where each stands for itself.
+        calibration: how the saved classifier makes probabilities of the logits.
+    """
+
+    labels: NDArray[np.int32]
+    logits: NDArray[np.floating]
+    image_sha256: NDArray[np.uint8]
+    units: NDArray[np.int64] | None
+    calibration: Calibration
+
+    @classmethod
+    def of(cls, run: RunDirectory) -> Self:
+        """Those of a run.
+
+        Raises:
+            RunError: it is not finished, or what it kept is missing, damaged, or of another classifier than it saved.
+        """
+        results, path = run.results, run.path / FILE
+        if results is None:
+            raise RunError(
+                f"{run.path}: this run is not finished. Go on with it: {command('train', '--resume', run.path)}"
+            )
+        try:
+            arrays = npz_to_arrays(path.read_bytes())
+            labels, logits, hashes = arrays["labels"].astype(np.int32), arrays["logits"], arrays["image_sha256"]
+            made_by, units = str(arrays["weights_sha256"]), arrays.get("units")
+            _check_shapes(labels, logits, hashes, units, len(run.data.class_names))
+            check_finite(logits)
+        except FileNotFoundError as error:
+            raise RunError(f"{path}: missing. {_remedy(run)}") from error
+        except (OSError, ValueError, KeyError, DataError) as error:
+            raise RunError(f"{path}: damaged: {error}. {_remedy(run)}") from error
+        if made_by != results.get("weights_sha256"):
+            raise RunError(f"{path}: it is of another classifier than the run's. {_remedy(run)}")
+        return cls(labels, logits, hashes, units, _calibration(run))
 
 
 @dataclass(frozen=True)
@@ -47,27 +92,19 @@ class Predictions:
         """Those of a run.
 
         Raises:
-            RunError: it is not finished, or what it kept is missing, damaged, or of another classifier than it saved.
+            RunError: as for `Answers.of`.
         """
-        results, path = run.results, run.path / FILE
-        if results is None:
-            raise RunError(
-                f"{run.path}: this run is not finished. Go on with it: {command('train', '--resume', run.path)}"
-            )
-        try:
-            arrays = npz_to_arrays(path.read_bytes())
-            labels, logits, hashes = arrays["labels"].astype(np.int64), arrays["logits"], arrays["image_sha256"]
-            made_by, units = str(arrays["weights_sha256"]), arrays.get("units")
-            _check_shapes(labels, logits, hashes, units, len(run.data.class_names))
-            answers = _calibration(run).log_probabilities(logits)
-        except FileNotFoundError as error:
-            raise RunError(f"{path}: missing. {_remedy(run)}") from error
-        except (OSError, ValueError, KeyError, DataError) as error:
-            raise RunError(f"{path}: damaged: {error}. {_remedy(run)}") from error
-        if made_by != results.get("weights_sha256"):
-            raise RunError(f"{path}: it is of another classifier than the run's. {_remedy(run)}")
-        correct = answers.argmax(axis=1) == labels
-        return cls(str(run.path), run.data.class_names, run.data.image_shape, labels, correct, hashes, units)
+        found = Answers.of(run)
+        correct = found.calibration.log_probabilities(found.logits).argmax(axis=1) == found.labels
+        return cls(
+            str(run.path),
+            run.data.class_names,
+            run.data.image_shape,
+            found.labels.astype(np.int64),
+            correct,
+            found.image_sha256,
+            found.units,
+        )
 
     @classmethod
     def joined(cls, name: str, parts: Sequence[Self]) -> Self:
@@ -141,12 +178,16 @@ class Predictions:
 def _calibration(run: RunDirectory) -> Calibration:
     """That of the run's classifier: some methods can change which class comes first. Older runs have none."""
     path = run.path / "model" / "calibration.json"
+    remedy = f"Make it anew: {command('calibrate', run.path)}"
     try:
-        return Calibration.model_validate_json(path.read_bytes())
+        calibration = Calibration.model_validate_json(path.read_bytes())
     except FileNotFoundError:
         return Calibration()
     except (OSError, ValueError) as error:
-        raise RunError(f"{path}: damaged: {error}. Make it anew: {command('calibrate', run.path)}") from error
+        raise RunError(f"{path}: damaged: {error}. {remedy}") from error
+    if calibration.classes not in (None, len(run.data.class_names)):
+        raise RunError(f"{path}: damaged: it is for {calibration.classes} classes. {remedy}")
+    return calibration
 
 
 def _joined_units(parts: Sequence[Predictions]) -> NDArray[np.int64] | None:
@@ -159,7 +200,7 @@ def _joined_units(parts: Sequence[Predictions]) -> NDArray[np.int64] | None:
 
 
 def _check_shapes(
-    labels: NDArray[np.int64],
+    labels: NDArray[np.int32],
     logits: NDArray[np.floating],
     hashes: NDArray[np.uint8],
     units: NDArray[np.int64] | None,

@@ -14,6 +14,7 @@ validation_predictions.npz   labels, logits, image hashes of the validation imag
 test_predictions.npz   labels, logits, image hashes of the one run over the test images
 looks.json             how often a model of this run met the test images
 results.json           written last: it marks a finished run
+report.html            what `eyebright report` makes of all this, on request
 
 The directory of a cross-validation has settings.toml, data.json (with the number of folds) and results.json, too;
 beside them out_of_fold.npz, and a run's directory for each fold, fold-1/ and so on. Its learnt_images.npz is of what
@@ -189,7 +190,7 @@ class RunDirectory:
     @property
     def results(self) -> dict[str, Any] | None:
         """What results.json holds, or None while the run is not finished."""
-        return self._read_record("results.json")
+        return self.read_record("results.json")
 
     def write_results(self, results: dict[str, Any]) -> None:
         """Write results.json, which marks the run as finished."""
@@ -209,7 +210,7 @@ class RunDirectory:
     @property
     def test_looks(self) -> int:
         """How often a model of this run met the test images."""
-        record = self._read_record("looks.json")
+        record = self.read_record("looks.json")
         if record is None:
             return 0
         looks = record.get("test_looks")
@@ -230,8 +231,12 @@ class RunDirectory:
             self.write_results({**self.results, "test_looks": looks, **self.looks_of_data.to_dict()})
         return looks
 
-    def _read_record(self, name: str) -> dict[str, Any] | None:
-        """A JSON object of the run, or None where it is not there."""
+    def read_record(self, name: str) -> dict[str, Any] | None:
+        """A JSON object that the run keeps under a name, or None where it is not there.
+
+        Raises:
+            RunError: it cannot be read, or is none.
+        """
         path = self.path / name
         try:
             record = json.loads(path.read_bytes())

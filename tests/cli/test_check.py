@@ -132,7 +132,7 @@ def test_the_page_needs_no_network_and_shows_what_was_found(clean, command, tmp_
     assert "a/0.png, a/&lt;twin&gt;&amp;.png: the same pixels" in page
     assert "b/empty.jpg: empty (0 bytes)." in page
     sources = re.findall(r'(?:src|href)="([^"]{0,40})', page)
-    assert [s for s in sources if not s.startswith(("data:image/png;base64,", "#"))] == []
+    assert [s for s in sources if not s.startswith(("data:image/webp;base64,", "#"))] == []
     assert sum(source.startswith("data:") for source in sources) == 2
     assert "http" not in re.sub(r"http-equiv", "", page)
 
@@ -142,7 +142,7 @@ def test_large_images_are_thumbnails_on_the_page(command, tmp_path):
     for name in ("a/1.png", "b/1.png", "b/2.png"):
         picture(tmp_path / "large" / name, wide)
     assert command("check", tmp_path / "large", "--image-size", "300x400", "--html", tmp_path / "page.html").code == 3
-    sources = re.findall(r'src="data:image/png;base64,([^"]*)"', (tmp_path / "page.html").read_text("utf-8"))
+    sources = re.findall(r'src="data:image/webp;base64,([^"]*)"', (tmp_path / "page.html").read_text("utf-8"))
     assert {Image.open(io.BytesIO(base64.b64decode(source))).size for source in sources} == {(96, 72)}
 
 

@@ -15,6 +15,7 @@ COMMANDS = (
     "check",
     "find-lr",
     "evaluate",
+    "report",
     "calibrate",
     "inspect",
     "robustness",

@@ -23,6 +23,7 @@ TRANSFER = ("train", "digits", "--model", "transfer", "--weights")
         ("compare", LONG, "other"),
         ("runs", LONG),
         ("reproduce", LONG),
+        ("report", LONG),
         ("find-lr", "--output", f"{LONG}/chart.png"),
         ("datasets", "--data-dir", NOBODY),
     ],

@@ -41,8 +41,9 @@ def test_a_run_says_its_settings_its_progress_its_accuracy_and_what_to_do_next(n
     said = f"Test accuracy {results['test_accuracy']:.4f} (95% interval {low:.4f} to {high:.4f}) on 40 images"
     assert said in lines
     assert any(line.startswith(f"Total time {results['total_seconds']:.2f} s") for line in lines)
-    assert [line.split("eyebright ", 1)[1] for line in lines[-4:]] == [
+    assert [line.split("eyebright ", 1)[1] for line in lines[-5:]] == [
         f"predict {tmp_path / 'run'} PICTURE…",
+        f"report {tmp_path / 'run'}",
         f"plot {tmp_path / 'run'}",
         f"tensorboard {tmp_path / 'run'}",
         f"evaluate {tmp_path / 'run'} --split validation",

@@ -21,6 +21,7 @@ from eyebright.cli.find_lr import find_lr
 from eyebright.cli.inspect import inspect
 from eyebright.cli.plot import plot
 from eyebright.cli.predict import predict
+from eyebright.cli.report import report
 from eyebright.cli.reproduce import reproduce
 from eyebright.cli.robustness import robustness
 from eyebright.cli.runs import runs
@@ -39,8 +40,8 @@ app = typer.Typer(
     epilog="Begin with: eyebright train",
 )
 for command in (
-    train, check, find_lr, evaluate, calibrate, inspect, robustness, compare, runs, reproduce, predict, explain, plot,
-    show_batch, tensorboard, datasets,
+    train, check, find_lr, evaluate, report, calibrate, inspect, robustness, compare, runs, reproduce, predict, explain,
+    plot, show_batch, tensorboard, datasets,
 ):  # fmt: skip
     app.command()(command)
 app.add_typer(cache.app, name="cache")

@@ -256,5 +256,6 @@ def _summarise(run: Run | CrossValidation | SeveralSeeds, console: Console | Non
     )
     say(console, f"The run is in {run.path}. What to do next:")
     validation = [("evaluate", run.path, "--split", "validation")] if results["validation_accuracy"] is not None else []
-    for arguments in (("predict", run.path), ("plot", run.path), ("tensorboard", run.path), *validation):
+    looking = [(name, run.path) for name in ("report", "plot", "tensorboard")]
+    for arguments in (("predict", run.path), *looking, *validation):
         say(console, f"  {command(*arguments)}{' PICTURE…' if 'predict' in arguments else ''}")

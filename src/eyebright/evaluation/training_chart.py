@@ -33,7 +33,7 @@ def draw_training(runs: Sequence[Path], path: Path) -> None:
     figure = Figure(figsize=(10, 4), layout="constrained")
     panels = figure.subplots(1, len(_PANELS))
     for number, run in enumerate(runs):
-        rows = _rows(run)
+        rows = metrics_rows(run)
         try:
             for panel, (title, columns) in zip(panels, _PANELS.items(), strict=True):
                 _draw(panel, rows, columns, colour=f"C{number}", name=run.resolve().name)
@@ -49,7 +49,12 @@ def draw_training(runs: Sequence[Path], path: Path) -> None:
     write_file(path, picture.getvalue())
 
 
-def _rows(run: Path) -> list[dict[str, str]]:
+def metrics_rows(run: Path) -> list[dict[str, str]]:
+    """The rows of a run's metrics.csv, by column.
+
+    Raises:
+        RunError: it cannot be read, is damaged, or has none.
+    """
     path = run / "metrics.csv"
     try:
         with path.open(newline="", encoding="utf-8") as file:
