@@ -73,7 +73,7 @@ def print_outliers(found: list[OutlierFigures]) -> None:
     from rich.table import Table
 
     print(
-        "Other data against these images: the chance that an image of theirs is farther (AUROC, with 95% interval), and "
+        "Other data against these images: the chance that an image of theirs is farther (AUROC, 95% interval), and "
         "the share of them that pass where 95% of these do (FPR95). predict goes by the cosine distance."
     )
     table = Table("data", "images", "distance", "AUROC", "FPR95", "predict marks")
