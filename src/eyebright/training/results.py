@@ -62,7 +62,11 @@ def finish_run(
         classifier = calibrated(classifier, default_method(run.settings), held_out)
         classifier = with_known_images(classifier, dataset, split, run.settings.seed, progress=False)
     else:
-        say(console, "No validation images: the probabilities are not calibrated, and unlike pictures are not told.")
+        say(
+            console,
+            "No validation images: the probabilities are not calibrated. Nor will predict tell pictures that are unlike "
+            "the training images.",
+        )
     labels, logits = dataset.labels[split.test], answer_test_images(run, classifier, dataset, split.test, state.step)
     classifier.save(run.path / "model")
     settings, units = run.settings, units_of_images(dataset, split.test)
