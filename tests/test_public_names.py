@@ -30,6 +30,7 @@ PUBLIC = [
     "resume_seeds",
     "train",
     "train_seeds",
+    "unlike_training",
 ]
 
 

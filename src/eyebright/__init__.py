@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from eyebright.several_seeds import SeveralSeeds, resume_seeds, train_seeds
     from eyebright.training.recalibration import calibrate
     from eyebright.training.trainer import Run, resume, train
-    from eyebright.uncertainty import abstention_threshold, class_sets
+    from eyebright.uncertainty import abstention_threshold, class_sets, unlike_training
 
 __version__ = "0.1.0"
 
@@ -51,6 +51,7 @@ _HOMES = {
     "resume_seeds": "eyebright.several_seeds",
     "train": "eyebright.training.trainer",
     "train_seeds": "eyebright.several_seeds",
+    "unlike_training": "eyebright.uncertainty",
 }
 
 __all__ = [
@@ -74,6 +75,7 @@ __all__ = [
     "resume_seeds",
     "train",
     "train_seeds",
+    "unlike_training",
 ]
 
 

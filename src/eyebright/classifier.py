@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Self, get_args
@@ -18,18 +19,21 @@ from eyebright.arrays import npz_to_arrays as npz_to_arrays
 from eyebright.backend import keras, versions
 from eyebright.errors import ClassifierError, DataError, StorageError, suggestion
 from eyebright.held_out import HeldOut
+from eyebright.known_images import KnownImages
 from eyebright.metrics.calibration import Calibration
 from eyebright.models import Architecture, build_model
 from eyebright.models.inference import (
     VIEWS,
+    Answers,
     Logits,
     LogitsFunction,
     ViewedLogits,
     ViewedLogitsFunction,
+    compiled_answers,
     compiled_logits,
     compiled_viewed_logits,
 )
-from eyebright.models.transfer import features_of
+from eyebright.models.transfer import features_of, with_features
 from eyebright.picture_options import DEFAULT_FIT, FITS, Fit
 from eyebright.settings import TestTimeAugmentation
 
@@ -73,6 +77,7 @@ class Classifier:
         calibration: how its logits become probabilities; the softmax alone if not given.
         held_out: its answers to images that it did not learn from, for thresholds and sets of classes with a promise
             (see `uncertainty`).
+        known_images: what tells images that are unlike the training images; None where that was not measured.
 
     Raises:
         ClassifierError: another number of names than of classes, a calibration of other classes, or an unknown `tta`.
@@ -88,6 +93,7 @@ class Classifier:
         fit: Fit = DEFAULT_FIT,
         calibration: Calibration = Calibration(),  # noqa: B008 - immutable
         held_out: HeldOut | None = None,
+        known_images: KnownImages | None = None,
     ) -> None:
         if len(class_names) != architecture.classes:
             raise ClassifierError(f"{len(class_names)} class names for a model of {architecture.classes} classes.")
@@ -105,6 +111,7 @@ class Classifier:
         self.fit = fit
         self.calibration = calibration
         self.held_out = held_out
+        self.known_images = known_images
         self._compiled: dict[TestTimeAugmentation, ViewedLogitsFunction] = {}
 
     @property
@@ -199,6 +206,18 @@ class Classifier:
             return np.empty((0, features_of(self.model).output.shape[-1]), np.float32)
         return self._compiled_features(images, chosen)
 
+    def answers(self, images: NDArray[np.uint8], indices: NDArray[np.int64] | None = None) -> Answers:
+        """Logits as `logits` gives them and features as `features` does, from one pass over the images."""
+        self._check_images(images)
+        chosen = np.arange(len(images)) if indices is None else indices
+        if not len(chosen):
+            return Answers(self.logits(images, chosen), self.features(images, chosen))
+        return self._compiled_answers(images, chosen)
+
+    @cached_property
+    def _compiled_answers(self) -> Callable[[NDArray[np.uint8], NDArray[np.int64]], Answers]:
+        return compiled_answers(with_features(self.model), self.tta)
+
     @cached_property
     def _compiled_features(self) -> LogitsFunction:
         return compiled_logits(features_of(self.model))
@@ -240,6 +259,8 @@ class Classifier:
         }
         if self.held_out is not None:
             parts["held_out.npz"] = arrays_to_npz(self.held_out.to_arrays())
+        if self.known_images is not None:
+            parts["known_images.npz"] = arrays_to_npz(self.known_images.to_arrays())
         storage.write_directory(directory, parts, kind=KIND, version=VERSION, versions=versions())
 
     @classmethod
@@ -266,15 +287,17 @@ class Classifier:
             inference: Any = json.loads(parts.get("inference.json", b'{"tta": "none"}'))
             tta, fit = inference["tta"], inference.get("fit", "stretch")  # which earlier versions did
             calibration = Calibration.model_validate_json(parts.get("calibration.json", b"{}"))
-            held_out = None
+            held_out, known_images = None, None
             if "held_out.npz" in parts:
                 held_out = HeldOut.from_arrays(npz_to_arrays(parts["held_out.npz"]), architecture.classes)
+            if "known_images.npz" in parts:
+                known_images = KnownImages.from_arrays(npz_to_arrays(parts["known_images.npz"]), architecture.classes)
         except StorageError as error:
             raise ClassifierError(str(error)) from error
         except (ValueError, KeyError, TypeError) as error:  # verified, and written by another
             raise ClassifierError(f"{directory}: no valid classifier: {error}.") from error
         try:
-            return cls(architecture, class_names, weights, tta, fit, calibration, held_out)
+            return cls(architecture, class_names, weights, tta, fit, calibration, held_out, known_images)
         except ClassifierError as error:
             raise ClassifierError(f"{directory}: {error}") from error
 

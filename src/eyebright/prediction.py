@@ -15,7 +15,7 @@ from eyebright.classifier import Classifier
 from eyebright.data.decode import decode_image
 from eyebright.errors import ImageError
 from eyebright.metrics.conformal import ConformalSets
-from eyebright.uncertainty import image_draws
+from eyebright.uncertainty import image_draws, known_images
 
 _PICTURES_AT_ONCE = 256  # bounds the memory, however many there are
 
@@ -30,6 +30,7 @@ class Prediction:
         error: what is wrong with the picture, or None.
         abstained: whether the likeliest class is not likely enough to be given as an answer; None where no threshold
             was asked for.
+        unlike_training: whether it is unlike all that the classifier was trained on; None where that was not asked for.
         classes: the classes of a conformal set, the likeliest first, perhaps none; None where no sets were asked for.
     """
 
@@ -38,6 +39,7 @@ class Prediction:
     error: str | None = None
     abstained: bool | None = None
     classes: tuple[str, ...] | None = None
+    unlike_training: bool | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """As `predict --json` prints it."""
@@ -50,6 +52,8 @@ class Prediction:
             answer["abstained"] = self.abstained
         if self.classes is not None:
             answer["set"] = list(self.classes)
+        if self.unlike_training is not None:
+            answer["unlike_training"] = self.unlike_training
         return answer
 
 
@@ -60,6 +64,7 @@ def predict_files(
     *,
     min_confidence: float | None = None,
     sets: ConformalSets | None = None,
+    unlike_distance: float | None = None,
 ) -> Iterator[Prediction]:
     """Classify picture files of any size and mode.
 
@@ -70,6 +75,7 @@ def predict_files(
         min_confidence: the probability below which it abstains, 0 … 1, for example
             `abstention_threshold(classifier, target_error=0.01).threshold`; None never abstains.
         sets: the rule for sets of classes, of `conformal_sets`; None makes none.
+        unlike_distance: past it a picture is unlike the training images, `KnownImages.threshold`; None does not ask.
 
     Yields:
         One prediction a path, in the order given. A picture that cannot be read has its error in its place; the
@@ -79,7 +85,11 @@ def predict_files(
         chunk = paths[start : start + _PICTURES_AT_ONCE]
         decoded = [_decoded(path, classifier) for path in chunk]
         pictures = [picture for picture in decoded if isinstance(picture, np.ndarray)]
-        answers = _answers(classifier, np.stack(pictures), top, min_confidence, sets) if pictures else iter(())
+        answers = (
+            _answers(classifier, np.stack(pictures), top, min_confidence, sets, unlike_distance)
+            if pictures
+            else iter(())
+        )
         for path, picture in zip(chunk, decoded, strict=True):
             if isinstance(picture, ImageError):
                 yield Prediction(str(path), error=str(picture))
@@ -93,9 +103,16 @@ def _answers(
     top: int,
     min_confidence: float | None,
     sets: ConformalSets | None,
+    unlike_distance: float | None,
 ) -> Iterator[Prediction]:
     """What the classifier says of images [N, H, W, C], without their names."""
-    probabilities = classifier.calibration.probabilities(classifier.logits(images))  # [N, classes]
+    unlike: NDArray[np.bool_] | None = None
+    if unlike_distance is None:
+        logits = classifier.logits(images)
+    else:
+        logits, features = classifier.answers(images)
+        unlike = known_images(classifier).score.distances(features) > unlike_distance  # [N]
+    probabilities = classifier.calibration.probabilities(logits)  # [N, classes]
     members = None if sets is None else sets.sets(probabilities, image_draws(images))  # [N, classes]
     for number, row in enumerate(probabilities):
         order = np.argsort(-row, kind="stable")
@@ -105,6 +122,7 @@ def _answers(
             tuple(zip(names[:top], row[order[:top]].tolist(), strict=True)),
             abstained=None if min_confidence is None else bool(row.max() < min_confidence),
             classes=None if members is None else tuple(compress(names, members[number, order])),
+            unlike_training=None if unlike is None else bool(unlike[number]),
         )
 
 

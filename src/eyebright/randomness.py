@@ -27,6 +27,7 @@ class Stream(IntEnum):
     BOOTSTRAP = 6
     CORRUPTION = 8
     EXPLANATION = 9
+    OUTLIERS = 10
 
 
 def random_words(seed: int, stream: Stream, step: int, count: int) -> NDArray[np.uint64]:

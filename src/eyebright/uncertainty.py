@@ -14,6 +14,7 @@ from eyebright.classifier import Classifier
 from eyebright.data.dataset import hash_prefixes, image_hashes
 from eyebright.errors import ClassifierError, SettingsError
 from eyebright.held_out import HeldOut
+from eyebright.known_images import DEFAULT_SHARE, KnownImages
 from eyebright.metrics.conformal import ConformalMethod, ConformalSets, draws, fit_conformal_sets
 from eyebright.metrics.selective import Threshold, threshold_at, threshold_for_error
 
@@ -94,6 +95,43 @@ def class_sets(
     """
     rule = conformal_sets(classifier, alpha, method, per_class=per_class)
     return rule.sets(classifier.calibration.probabilities(classifier.logits(images)), image_draws(images))
+
+
+def unlike_training(
+    classifier: Classifier, images: NDArray[np.uint8], share: float = DEFAULT_SHARE
+) -> NDArray[np.bool_]:
+    """Which images are unlike all that the classifier was trained on, by what its last layer reads of them.
+
+    Args:
+        classifier: with `known_images`.
+        images: uint8 [N, H, W, C], as for `Classifier.predict`.
+        share: of images like the validation images, that may be called so, in (0, 1).
+
+    Returns:
+        bool [N].
+
+    Raises:
+        ClassifierError: the classifier does not know what its training images were like.
+        SettingsError: `share` is out of its range.
+        DataError: there are too few validation images for it.
+    """
+    known = known_images(classifier)
+    return known.score.distances(classifier.features(images)) > known.threshold(share)
+
+
+def known_images(classifier: Classifier) -> KnownImages:
+    """What tells images that are unlike a classifier's training images.
+
+    Raises:
+        ClassifierError: it has nothing of the kind.
+    """
+    if classifier.known_images is None:
+        raise ClassifierError(
+            "Whether pictures are unlike those that it was trained on, this classifier cannot tell: what those were "
+            "like is not saved with it. Measure it (on validation images, if the run has any) with: "
+            "eyebright calibrate RUN"
+        )
+    return classifier.known_images
 
 
 def held_out_sets(classifier: Classifier, rule: ConformalSets) -> NDArray[np.bool_]:

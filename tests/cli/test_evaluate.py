@@ -4,6 +4,7 @@ import shutil
 import numpy as np
 import pytest
 
+from eyebright.classifier import Classifier
 from eyebright.data.split import split_dataset
 
 KEYS = {
@@ -313,3 +314,59 @@ def test_the_k_of_the_top_k_accuracy(run_copy, command):
     assert (code, out) == (2, "")
     assert "--top-k 10: of 10 classes, k must lie in 1 … 9" in err
     assert looks(run_copy) == 1
+
+
+@pytest.fixture
+def noise(tmp_path):
+    """Another data set, of other classes, size and colours."""
+    images = np.random.default_rng(0).integers(0, 256, (60, 20, 12, 3), np.uint8)
+    np.savez(tmp_path / "noise.npz", images=images, labels=np.arange(60) % 2, class_names=["left", "right"])
+    return tmp_path / "noise.npz"
+
+
+def test_other_data_of_any_classes_and_size_are_told_from_the_images(run_copy, noise, pictures, tmp_path, command):
+    folder = tmp_path / "unlabelled"
+    folder.mkdir()
+    for number in range(4):
+        shutil.copy(pictures / f"{number}.png", folder)
+    flags = ("--ood", noise, "--ood", folder)
+    answer = command("evaluate", run_copy, "--split", "validation", *flags, "--json")
+    assert answer.code == 0, answer.err
+    of_noise, of_folder = json.loads(answer.out)["ood"]
+    assert (of_noise["data"], of_noise["n"]) == ("noise", 60)
+    assert (of_folder["data"], of_folder["n"]) == (str(folder), 4)
+    assert of_noise["scores"].keys() == {"cosine", "energy", "mahalanobis", "nearest_neighbours"}
+    kept = of_noise["scores"]["cosine"]
+    assert kept.keys() == {"auroc", "auroc_ci95", "fpr95"}
+    assert kept["auroc"] > 0.95
+    assert kept["fpr95"] < 0.2
+    assert of_noise["flagged"] > 0.8
+    assert of_folder["scores"]["cosine"]["auroc"] < 0.8
+    assert looks(run_copy) == 1
+    table = command("evaluate", run_copy, "--split", "validation", "--ood", noise).out
+    assert "nearest neighbours" in table
+
+
+def test_other_data_cost_no_look_but_the_one_that_evaluating_is(run_copy, noise, command):
+    assert command("evaluate", run_copy, "--ood", noise, "--json").code == 0
+    assert looks(run_copy) == 2
+
+
+def test_test_images_given_as_other_data_are_a_look(run_copy, digits, split, tmp_path, command):
+    path = save(tmp_path / "others.npz", digits, split.test)
+    assert command("evaluate", run_copy, "--split", "validation", "--ood", path, "--json").code == 0
+    assert looks(run_copy) == 2
+
+
+def test_other_data_need_a_classifier_that_knows_its_images(run_copy, noise, command):
+    code, out, err = command("evaluate", run_copy, "--checkpoint", "step-10", "--ood", noise)
+    assert (code, out) == (2, "")
+    assert "leave --checkpoint out" in err
+    made = Classifier.load(run_copy)
+    Classifier(made.architecture, made.class_names, made.weights).save(run_copy / "model")
+    code, out, err = command("evaluate", run_copy, "--ood", noise)
+    assert (code, out) == (2, "")
+    assert err.endswith("eyebright calibrate RUN\n")
+    assert looks(run_copy) == 1
+    assert command("calibrate", run_copy).code == 0
+    assert command("evaluate", run_copy, "--split", "validation", "--ood", noise, "--json").code == 0

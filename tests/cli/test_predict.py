@@ -5,9 +5,10 @@ import os
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from eyebright.classifier import Classifier
-from eyebright.uncertainty import abstention_threshold, class_sets
+from eyebright.uncertainty import abstention_threshold, class_sets, unlike_training
 
 
 def parsed(answer, code=0):
@@ -23,7 +24,7 @@ def test_json_is_an_array_of_one_object_an_image_in_the_order_given(finished, pi
     assert [entry["image"] for entry in read] == paths
     probabilities = finished.classifier.predict(digits.images[[2, 0, 3, 2]])
     for entry, expected in zip(read, probabilities, strict=True):
-        assert entry.keys() == {"image", "label", "probability", "top"}
+        assert entry.keys() == {"image", "label", "probability", "top", "unlike_training"}
         assert [row.keys() for row in entry["top"]] == [{"label", "probability"}] * 5
         assert (entry["label"], entry["probability"]) == tuple(entry["top"][0].values())
         assert [row["label"] for row in entry["top"]] == [str(i) for i in np.argsort(-expected, kind="stable")[:5]]
@@ -89,7 +90,7 @@ def test_all_failing_is_exit_code_2(flags, finished, pictures, command):
 def test_csv_has_a_row_for_each_class_named(finished, pictures, command):
     paths = [str(pictures / name) for name in ("0.png", "words.png", "1.png")]
     rows = list(csv.DictReader(io.StringIO(command("predict", finished.path, *paths, "--csv", "--top", 2).out)))
-    assert list(rows[0]) == ["image", "rank", "label", "probability", "error"]
+    assert list(rows[0]) == ["image", "rank", "label", "probability", "error", "unlike_training"]
     assert [(row["image"], row["rank"]) for row in rows] == [
         (paths[0], "1"), (paths[0], "2"), (paths[1], ""), (paths[2], "1"), (paths[2], "2"),
     ]  # fmt: skip
@@ -132,7 +133,7 @@ def test_what_is_asked_for_besides_stands_in_the_json_and_what_to_expect_on_stan
     paths = [pictures / name for name in ("0.png", "words.png", "1.png", "2.png")]
     answer = command("predict", finished.path, *paths, *flags, "--json")
     read, classifier = parsed(answer, code=3), finished.classifier
-    asked = set(asked_for(flags))
+    asked = {*asked_for(flags), "unlike_training"}
     answered = [entry for entry in read if "error" not in entry]
     assert [entry.keys() - {"image", "label", "probability", "top"} for entry in answered] == [asked] * 3
     lines = answer.err.splitlines()
@@ -164,7 +165,7 @@ def test_csv_and_table_have_what_is_asked_for_besides(flags, finished, pictures,
     paths = [pictures / name for name in ("0.png", "words.png")]
     (entry, _), asked = parsed(command("predict", finished.path, *paths, *flags, "--json"), code=3), asked_for(flags)
     rows = list(csv.DictReader(io.StringIO(command("predict", finished.path, *paths, *flags, "--csv").out)))
-    assert list(rows[0]) == ["image", "rank", "label", "probability", "error", *asked]
+    assert list(rows[0]) == ["image", "rank", "label", "probability", "error", *asked, "unlike_training"]
     assert [{name: json.loads(row[name]) for name in asked} for row in rows[:5]] == [
         {name: entry[name] for name in asked}
     ] * 5
@@ -174,7 +175,7 @@ def test_csv_and_table_have_what_is_asked_for_besides(flags, finished, pictures,
     (row,) = [line for line in table if str(paths[0]) in line]
     cells = [cell.strip() for cell in row.split("│")[5:-1]]
     words = {"abstained": "yes" if entry.get("abstained") else "no", "set": ", ".join(entry.get("set", [])) or "none"}
-    assert cells == [words[name] for name in asked]
+    assert cells == [*(words[name] for name in asked), "yes" if entry["unlike_training"] else "no"]
 
 
 @pytest.mark.parametrize(
@@ -189,6 +190,8 @@ def test_csv_and_table_have_what_is_asked_for_besides(flags, finished, pictures,
         (("--conformal", 0.1, "--conformal-method", "apps"), "--conformal-method apps: no such method. Did you mean"),
         (("--conformal-method", "aps"), "--conformal-method says how sets of classes are made: give --conformal"),
         (("--per-class",), "--per-class says how sets of classes are made: give --conformal"),
+        (("--unlike-share", 1), "--unlike-share 1: give the share of known pictures that may be called unlike"),
+        (("--unlike-share", 0.001), "--unlike-share 0.001 needs at least 999 validation images; there are 144"),
         (("--conformal", 0.01, "--per-class"), "needs at least 99 validation images of the class '0'"),
     ],
 )
@@ -222,6 +225,40 @@ def test_such_a_classifier_abstains_below_a_given_threshold_and_says_what_is_not
     assert json.loads(out)[0]["abstained"]
     assert "is not known" in err
     assert "eyebright calibrate RUN" in err
+
+
+def test_pictures_that_are_unlike_the_training_images_are_marked_and_counted(finished, pictures, tmp_path, command):
+    noise = np.random.default_rng(0).integers(0, 256, (16, 16, 3), np.uint8)
+    Image.fromarray(noise).save(tmp_path / "noise.png")
+    paths = [tmp_path / "noise.png", pictures / "0.png", pictures / "1.png", pictures / "words.png"]
+    answer = command("predict", finished.path, *paths, "--json")
+    marks = [entry.get("unlike_training") for entry in parsed(answer, code=3)]
+    assert marks == [True, False, False, None]
+    expected = "1 of 3 pictures is unlike anything that it was trained on: 1 in 100 of such as it knows would be.\n"
+    assert answer.err == expected
+    table = command("predict", finished.path, *paths)
+    assert "│ unlike training │" in table.out.replace("┃", "│")
+    assert expected in table.err
+    assert "1 in 50 of" in command("predict", finished.path, *paths, "--unlike-share", 0.02).err
+
+
+def test_the_mark_is_that_of_the_python_interface(finished, pictures, digits, command):
+    paths = [pictures / f"{i}.png" for i in range(4)]
+    read = parsed(command("predict", finished.path, *paths, "--unlike-share", 0.5, "--json"))
+    expected = unlike_training(Classifier.load(finished.path), digits.images[:4], 0.5)
+    assert [entry["unlike_training"] for entry in read] == expected.tolist()
+    assert expected.any()
+
+
+def test_a_classifier_that_cannot_tell_what_is_unlike_says_what_to_do(without_held_out, pictures, command):
+    code, out, err = command("predict", without_held_out, pictures / "0.png", "--json")
+    assert code == 0
+    assert "unlike_training" not in json.loads(out)[0]
+    assert "this classifier cannot tell" in err
+    assert err.endswith("eyebright calibrate RUN\n")
+    code, out, err = command("predict", without_held_out, pictures / "0.png", "--unlike-share", 0.01)
+    assert (code, out) == (2, "")
+    assert err.startswith("ClassifierError: Whether pictures are unlike")
 
 
 def test_json_and_csv_exclude_each_other(finished, pictures, command):

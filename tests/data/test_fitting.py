@@ -10,6 +10,7 @@ from PIL import Image, features
 from sklearn.datasets import load_sample_image
 
 from eyebright.data.decode import decode_image, decode_picture
+from eyebright.data.fitting import images_of_shape
 from eyebright.errors import ImageError
 from eyebright.picture_options import FITS
 
@@ -250,3 +251,16 @@ def test_a_jpeg_file_with_a_second_picture_is_one_like_others():
     alone = decode_image(encoded(first, "JPEG"), (24, 24, 3))
     assert (picture.format, picture.size, picture.upright_size) == ("JPEG", (301, 251), (251, 301))
     np.testing.assert_array_equal(picture.pixels, alone)
+
+
+@pytest.mark.parametrize("fit", FITS)
+@pytest.mark.parametrize("colours", [(1, 1), (1, 3), (3, 1), (3, 3)])
+def test_arrays_become_what_the_same_pixels_become_in_a_file(fit, colours):
+    images = np.random.default_rng(0).integers(0, 256, (3, 8, 13, colours[0]), np.uint8)
+    shape = (32, 20, colours[1])
+    found = images_of_shape(images, shape, fit)
+    for image, brought in zip(images, found, strict=True):
+        file = io.BytesIO()
+        Image.fromarray(image[:, :, 0] if colours[0] == 1 else image).save(file, "PNG")
+        assert (brought == decode_image(file.getvalue(), shape, fit)).all()
+    assert images_of_shape(images, images.shape[1:], fit) is images

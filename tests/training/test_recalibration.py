@@ -12,7 +12,7 @@ from eyebright.metrics.calibration_error import expected_calibration_error
 from eyebright.metrics.calibration_fit import cross_fitted_log_probabilities
 from eyebright.metrics.scores import log_loss
 from eyebright.run_directory import RunDirectory
-from eyebright.training.recalibration import calibrate, needs_data
+from eyebright.training.recalibration import calibrate, knows_its_images, needs_data
 from eyebright.training.trainer import train
 
 METHODS = ("temperature", "quadratic", "vector", "isotonic", "none")
@@ -171,3 +171,27 @@ def test_uncalibrated_is_the_softmax(run, dataset):
     classifier = Classifier.load(run)
     assert classifier.calibration == Calibration()
     assert classifier.held_out is not None
+
+
+def test_a_run_that_does_not_know_its_images_learns_them_where_the_data_are_given(run, dataset):
+    known = Classifier.load(run).known_images
+    as_before_there_was_calibration(run)
+    assert not knows_its_images(RunDirectory.open(run))
+    calibrate(run, dataset=dataset)
+    assert knows_its_images(RunDirectory.open(run))
+    again = Classifier.load(run).known_images
+    assert again.directions.tobytes() == known.directions.tobytes()
+    assert again.distances.tobytes() == known.distances.tobytes()
+
+
+def test_what_is_known_is_of_training_and_validation_images_alone(run, dataset):
+    classifier = Classifier.load(run)
+    features = {name: classifier.features(dataset.images, dataset.splits[name]) for name in ("train", "validation")}
+    roots = np.sign(features["train"]) * np.sqrt(np.abs(features["train"]))
+    roots /= np.maximum(np.linalg.norm(roots, axis=1, keepdims=True), 1e-12)  # a hidden unit may answer to no image
+    labels = dataset.labels[dataset.splits["train"]]
+    sums = np.stack([roots[labels == label].sum(axis=0) for label in range(len(dataset.class_names))])
+    expected = sums / np.linalg.norm(sums, axis=1, keepdims=True)
+    assert classifier.known_images.directions == pytest.approx(expected, abs=1e-5)
+    distances = np.sort(classifier.known_images.score.distances(features["validation"]))
+    assert classifier.known_images.distances == pytest.approx(distances, abs=1e-6)

@@ -12,7 +12,9 @@ from eyebright.cli.output import print_json
 from eyebright.cli.run_data import load_run_data
 
 if TYPE_CHECKING:
+    from eyebright.data.dataset import Dataset
     from eyebright.metrics.calibration import CalibrationMethod
+    from eyebright.run_directory import RunDirectory
     from eyebright.training.recalibration import Recalibration
 
 
@@ -39,7 +41,8 @@ def calibrate(
 
     eyebright train does so with the same default. What predict answers changes, and with it the test figures in
     results.json, which are computed anew from kept predictions: the test images are not looked at. The figures printed
-    are of validation images, each calibrated without its own help (five folds).
+    are of validation images, each calibrated without its own help (five folds). A classifier of an older Eyebright
+    learns, where the run's data are there, to tell pictures that are unlike its training images, too.
     """
     from eyebright.metrics.calibration import check_method
     from eyebright.run_directory import RunDirectory
@@ -49,9 +52,13 @@ def calibrate(
     directory = RunDirectory.open(run)
 
     from eyebright.training.recalibration import calibrate as calibrate_run
-    from eyebright.training.recalibration import needs_data
+    from eyebright.training.recalibration import knows_its_images, needs_data
 
-    dataset = load_run_data(directory, data, data_dir, progress=not json) if needs_data(directory) else None
+    dataset = None
+    if needs_data(directory) or data is not None:
+        dataset = load_run_data(directory, data, data_dir, progress=not json)
+    elif not knows_its_images(directory):
+        dataset = _if_there(directory, data_dir, progress=not json)
     done = calibrate_run(
         run, cast("CalibrationMethod | None", method), dataset=dataset, progress=not json and sys.stderr.isatty()
     )
@@ -68,6 +75,17 @@ def calibrate(
         )
     else:
         _print(done)
+
+
+def _if_there(run: RunDirectory, data_dir: Path | None, *, progress: bool) -> Dataset | None:
+    """The run's data, which are wanted but not needed; where they cannot be had, that is said on standard error."""
+    from eyebright.errors import EyebrightError
+
+    try:
+        return load_run_data(run, None, data_dir, progress=progress)
+    except EyebrightError as error:
+        print(f"predict will not tell pictures that are unlike the training images: {error}", file=sys.stderr)
+        return None
 
 
 def _print(done: Recalibration) -> None:

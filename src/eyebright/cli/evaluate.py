@@ -36,6 +36,15 @@ def evaluate(
             show_default="5 where there are more classes, else none",
         ),
     ] = None,
+    ood: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="DATA",
+            help="Measure, too, how well these other data are told from the images: data of any classes and size, or a "
+            "folder of pictures. Give it again for more.",
+            show_default="none",
+        ),
+    ] = None,
     data_dir: Annotated[
         Path | None, typer.Option(help="Where data sets of the catalogue are kept.", envvar="EYEBRIGHT_DATA")
     ] = None,
@@ -47,9 +56,13 @@ def evaluate(
     the same kind. A run of a model on any of the run's test images, in whatever data they lie, counts as a look, which
     results.json and the user's ledger of looks record: choose on validation images.
     """
+    from eyebright.cli.outliers import load_others, measure, print_outliers
     from eyebright.cli.run_images import count_look, load_run_images
+    from eyebright.errors import SettingsError
     from eyebright.run_directory import RunDirectory
 
+    if ood and checkpoint is not None:
+        raise SettingsError("--ood asks the saved classifier, which knows its training images: leave --checkpoint out.")
     directory = RunDirectory.open(run)
     images = load_run_images(directory, data, data_dir, split, progress=not json)
     dataset, indices = images.dataset, images.indices
@@ -58,21 +71,31 @@ def evaluate(
     from eyebright.evaluation.evaluate import checked_top_k
     from eyebright.evaluation.evaluate import evaluate as evaluate_classifier
     from eyebright.ledger import LooksOfData
+    from eyebright.uncertainty import known_images
 
     checked_top_k(top_k, len(classifier.class_names))  # before it counts as a look
+    if ood:
+        known_images(classifier)  # likewise
+    others = load_others(directory, ood or [], data_dir, progress=not json)
     looks = count_look(directory, images)
+    for other in others:  # which may be other data that hold test images of the run
+        looks = looks if looks is not None else count_look(directory, other)
     of_data = LooksOfData(None, None) if looks is None else directory.looks_of_data
     evaluation = evaluate_classifier(classifier, dataset, indices, top_k=top_k, progress=not json)
+    outliers = measure(directory, classifier, images, others, progress=not json) if others else []
     if json:
         if of_data.warning:
             print(of_data.warning, file=sys.stderr)
         counted = {"test_looks": looks, **of_data.to_dict()}
-        print_json({**evaluation.to_dict(), "data": dataset.name, "split": split, **counted})
+        told = {"ood": [figures.to_dict() for figures in outliers]} if ood else {}
+        print_json({**evaluation.to_dict(), "data": dataset.name, "split": split, **counted, **told})
         return
 
     from eyebright.cli.evaluation_tables import print_evaluation
 
     print_evaluation(evaluation, f"{dataset.name}, {split} images")
+    if outliers:
+        print_outliers(outliers)
     if of_data.sentence:
         print(of_data.sentence)
     if looks is not None:

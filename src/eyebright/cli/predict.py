@@ -60,6 +60,14 @@ def predict(
         ),
     ] = None,
     per_class: Annotated[bool, typer.Option("--per-class", help="Keep to --conformal within each class.")] = False,
+    unlike_share: Annotated[
+        float | None,
+        typer.Option(
+            help="Say which pictures are unlike anything that it was trained on; of pictures like the validation "
+            "images, at most this share is called so.",
+            show_default="0.01",
+        ),
+    ] = None,
 ) -> None:
     """Name what pictures show, with probabilities.
 
@@ -67,8 +75,14 @@ def predict(
 
     What --target-error and --conformal promise is for pictures like the run's validation images, and the former is
     shown on these with 95% confidence. What validation images let expect is said on standard error.
+
+    A picture that is unlike anything that the classifier was trained on is marked, where the classifier can tell.
     """
     _check(min_confidence, target_error, conformal, conformal_method, per_class)
+    if unlike_share is not None:
+        from eyebright.known_images import check_share
+
+        check_share(unlike_share)
     from eyebright.errors import SettingsError
 
     if json and csv:
@@ -85,8 +99,12 @@ def predict(
         method = cast("ConformalMethod", conformal_method or "lac")
         sets = conformal_sets(classifier, conformal, method, per_class=per_class)
         _describe_sets(classifier, sets)
-    predictions = list(predict_files(classifier, expanded(images), top, min_confidence=min_confidence, sets=sets))
-    given = {"abstained": min_confidence, "set": sets}
+    distance = _unlike_distance(classifier, unlike_share)
+    found = predict_files(
+        classifier, expanded(images), top, min_confidence=min_confidence, sets=sets, unlike_distance=distance
+    )
+    predictions = list(found)
+    given = {"abstained": min_confidence, "set": sets, "unlike_training": distance}
     asked = [name for name, value in given.items() if value is not None]
     if json:
         print_json([prediction.to_dict() for prediction in predictions])
@@ -94,6 +112,7 @@ def predict(
         _print_csv(predictions, asked)
     else:
         _print_table(predictions, asked)
+    _say_how_many_are_unlike(predictions, unlike_share)
     failed = [prediction for prediction in predictions if prediction.error is not None]
     if not json:
         for prediction in failed:
@@ -179,6 +198,40 @@ def _describe_sets(classifier: Classifier, sets: ConformalSets) -> None:
     )
 
 
+def _unlike_distance(classifier: Classifier, share: float | None) -> float | None:
+    """The distance past which a picture is unlike the training images.
+
+    Where the classifier cannot tell, that is said on standard error; where it was asked for, it is an error.
+    """
+    from eyebright.errors import EyebrightError
+    from eyebright.known_images import DEFAULT_SHARE
+    from eyebright.uncertainty import known_images
+
+    try:
+        return known_images(classifier).threshold(DEFAULT_SHARE if share is None else share)
+    except EyebrightError as error:
+        if share is not None:
+            raise
+        print(error, file=sys.stderr)
+        return None
+
+
+def _say_how_many_are_unlike(predictions: list[Prediction], share: float | None) -> None:
+    """Say on standard error how many pictures are unlike the training images, if any is."""
+    from eyebright.known_images import DEFAULT_SHARE
+
+    unlike = sum(prediction.unlike_training is True for prediction in predictions)
+    if unlike:
+        answered = sum(prediction.error is None for prediction in predictions)
+        verb, pictures = "is" if unlike == 1 else "are", "picture" if answered == 1 else "pictures"
+        expected = 1 / (DEFAULT_SHARE if share is None else share)
+        print(
+            f"{unlike:,} of {answered:,} {pictures} {verb} unlike anything that it was trained on: 1 in {expected:.3g} "
+            "of such as it knows would be.",
+            file=sys.stderr,
+        )
+
+
 def _print_csv(predictions: list[Prediction], asked: list[str]) -> None:
     writer = csv_format.writer(sys.stdout, lineterminator="\n")
     writer.writerow(["image", "rank", "label", "probability", "error", *asked])
@@ -197,13 +250,14 @@ def _print_table(predictions: list[Prediction], asked: list[str]) -> None:
     answered = [prediction for prediction in predictions if prediction.error is None]
     if not answered:
         return
-    table = Table("image", "label", "probability", "next likeliest", *asked)
+    table = Table("image", "label", "probability", "next likeliest", *(name.replace("_", " ") for name in asked))
     for prediction in answered:
         (label, probability), *others = prediction.top
         then = ", ".join(f"{name} {p:.3f}" for name, p in others[:4])
         besides = {
             "abstained": "yes" if prediction.abstained else "no",
             "set": ", ".join(prediction.classes or ()) or "none",
+            "unlike_training": "yes" if prediction.unlike_training else "no",
         }
         table.add_row(prediction.image, label, f"{probability:.4f}", then, *(besides[name] for name in asked))
     print_table(table)

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+import numpy as np
+from numpy.typing import NDArray
+
 from eyebright.picture_options import Fit
 
 if TYPE_CHECKING:
@@ -78,3 +81,25 @@ def fitted(image: Image, margins: Margins, size: tuple[int, int], fit: Fit) -> I
         across, down = (width - min(width, height * ratio)) / 2, (height - min(height, width / ratio)) / 2
         left, top, right, bottom = left + across, top + down, right - across, bottom - down
     return image.resize(size, Resampling.BILINEAR, (left, top, right, bottom))
+
+
+def images_of_shape(images: NDArray[np.uint8], shape: tuple[int, int, int], fit: Fit) -> NDArray[np.uint8]:
+    """Images of one size, as arrays, brought to the size and colours of another as pictures in files are.
+
+    Args:
+        images: uint8 [N, H, W, C], C = 1 (grey) or 3 (RGB).
+        shape: (height, width, channels) to bring them to; images that have it already are returned as they are.
+        fit: what is done where the proportions differ.
+
+    Returns:
+        uint8 [N, height, width, channels].
+    """
+    from PIL import Image
+
+    if images.shape[1:] == shape:
+        return images
+    height, width, channels = shape
+    pictures = (Image.fromarray(image[:, :, 0] if image.shape[2] == 1 else image) for image in np.asarray(images))
+    converted = (picture.convert("L" if channels == 1 else "RGB") for picture in pictures)
+    brought = [np.array(fitted(picture, Margins(), (width, height), fit), np.uint8) for picture in converted]
+    return np.stack(brought).reshape(-1, *shape)

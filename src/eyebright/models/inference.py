@@ -52,6 +52,18 @@ class ViewedLogits(NamedTuple):
     one_view: Logits
 
 
+class Answers(NamedTuple):
+    """What a classifier makes of some images.
+
+    Attributes:
+        logits: [n, classes], the weighted mean over the views of each image.
+        features: [n, d], what the last layer reads of each image as it is.
+    """
+
+    logits: Logits
+    features: NDArray[np.floating]
+
+
 class ViewedLogitsFunction(Protocol):
     """Logits of the images that indices name, with a progress bar on standard error where that is asked for."""
 
@@ -77,32 +89,66 @@ def compiled_viewed_logits(model: keras.Model, tta: TestTimeAugmentation) -> Vie
         A function of images and indices, as `compiled_logits` gives it, but to both the mean over the views and the
         logits of the images as they are, which it costs nothing to have besides.
     """
-    logits_of_batch = tf.function(
-        lambda images: _viewed_logits(model, images, tta),
+    in_batches = _compiled(lambda images: _viewed(model, images, tta)[:2], model, tta)
+
+    def logits(images: Images, indices: NDArray[np.int64], progress: bool = False) -> ViewedLogits:
+        return ViewedLogits(*in_batches(images, indices, progress))
+
+    return logits
+
+
+def compiled_answers(model: keras.Model, tta: TestTimeAugmentation) -> Callable[[Images, NDArray[np.int64]], Answers]:
+    """Compile a model that gives logits and features for inference, as `compiled_viewed_logits` does it for logits.
+
+    Args:
+        model: uint8 [B, H, W, C] → (logits [B, classes], features [B, d]).
+        tta: the views.
+    """
+
+    def of_batch(images: Any) -> tuple[Any, Any]:
+        mean, _, features = _viewed(model, images, tta)
+        return mean, features
+
+    in_batches = _compiled(of_batch, model, tta)
+    return lambda images, indices: Answers(*in_batches(images, indices, False))
+
+
+def _compiled(
+    of_batch: Callable[[Any], tuple[Any, Any]], model: keras.Model, tta: TestTimeAugmentation
+) -> Callable[[Images, NDArray[np.int64], bool], tuple[NDArray[np.floating], ...]]:
+    """A function of a batch, compiled, and called batch by batch: its two outputs for all images."""
+    compiled = tf.function(
+        of_batch,
         input_signature=[tf.TensorSpec([None, *model.input.shape[1:]], tf.uint8)],
         autograph=False,  # nothing in it depends on a tensor's value; to look for it takes a tenth of a second
     )
     views_at_once = min(_VIEWS_AT_ONCE, _VALUES_AT_ONCE // int(np.prod(model.input.shape[1:])))
     images_at_once = max(1, views_at_once // len(_WEIGHTS[tta]))
 
-    def logits(images: Images, indices: NDArray[np.int64], progress: bool = False) -> ViewedLogits:
+    def in_batches(images: Images, indices: NDArray[np.int64], progress: bool) -> tuple[NDArray[np.floating], ...]:
         batches = [indices[start : start + images_at_once] for start in range(0, len(indices), images_at_once)]
         parts = shown(batches, "Images", len(indices), len, progress=progress)
-        means, one_views = zip(*(logits_of_batch(images[batch]) for batch in parts), strict=True)
-        return ViewedLogits(*(np.concatenate([part.numpy() for part in of_parts]) for of_parts in (means, one_views)))
+        outputs = zip(*(compiled(images[batch]) for batch in parts), strict=True)
+        return tuple(np.concatenate([part.numpy() for part in of_parts]) for of_parts in outputs)
 
-    return logits
+    return in_batches
 
 
-def _viewed_logits(model: keras.Model, images: Any, tta: TestTimeAugmentation) -> tuple[Any, Any]:
-    """The mean over the views and the first view's logits, both [B, classes], of images uint8 [B, H, W, C]."""
+def _viewed(model: keras.Model, images: Any, tta: TestTimeAugmentation) -> tuple[Any, Any, Any]:
+    """The mean over the views and the first view's logits, [B, classes], of images uint8 [B, H, W, C].
+
+    Third are the first view's features, [B, d], where the model gives features, else None.
+    """
     views = _views(images, tta)
     # All views go through the model as one batch: a graph with one model in it is built in a third of the time.
     # `training=False` is said here once: without it dropout and batch statistics would stay on.
-    logits = model(keras.ops.concatenate(views), training=False)  # [views · B, classes]
+    outputs = model(keras.ops.concatenate(views), training=False)  # [views · B, …]
+    logits, features = outputs if isinstance(outputs, list | tuple) else (outputs, None)
+    if features is not None:
+        features = features[: keras.ops.shape(images)[0]]
     logits = keras.ops.reshape(logits, (len(views), -1, logits.shape[-1]))  # [views, B, classes]
     weights = keras.ops.reshape(keras.ops.convert_to_tensor(_WEIGHTS[tta], logits.dtype), (-1, 1, 1))
-    return keras.ops.sum(weights * logits, axis=0), logits[0]
+    return keras.ops.sum(weights * logits, axis=0), logits[0], features
 
 
 def _views(images: Any, tta: TestTimeAugmentation) -> list[Any]:

@@ -60,6 +60,11 @@ def features_of(model: keras.Model) -> keras.Model:
     return keras.Model(model.input, model.get_layer("logits").input)
 
 
+def with_features(model: keras.Model) -> keras.Model:
+    """A model that gives what its last layer reads, too: uint8 [B, H, W, C] → (logits [B, classes], float [B, d])."""
+    return keras.Model(model.input, [model.output, model.get_layer("logits").input])
+
+
 def freeze_statistics(model: keras.Model) -> None:
     """Keep batch normalisation as it was trained: running statistics in training, too, and no change of its weights.
 

@@ -80,4 +80,5 @@ def calibrated(classifier: Classifier, method: CalibrationMethod, held_out: Held
         classifier.fit,
         calibration,
         held_out,
+        classifier.known_images,
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from eyebright.metrics.scores import accuracy_score, log_loss
 from eyebright.run_directory import RunDirectory
 from eyebright.suggestions import command
 from eyebright.training.calibration import calibrated, default_method, held_out_predictions, kept_predictions
+from eyebright.training.familiarity import with_known_images
 from eyebright.training.results import test_figures
 
 
@@ -60,7 +62,8 @@ def calibrate(
     Args:
         run_dir: the run's directory.
         method: see `metrics.calibration.Calibration`; None for what `train` takes, see `default_method`.
-        dataset: the run's data, its fingerprint is checked. Needed where `needs_data` says so.
+        dataset: the run's data, its fingerprint is checked. Needed where `needs_data` says so; where they are given and
+            the classifier does not know what is unlike its training images, as an older one, that is measured, too.
         progress: whether to show a bar on standard error while the classifier is run over them.
 
     Raises:
@@ -77,6 +80,8 @@ def calibrate(
         held_out = _held_out(run, classifier, dataset, progress=progress)
         method = method or default_method(run.settings)
         classifier = calibrated(classifier, method, held_out)
+        if classifier.known_images is None and dataset is not None:
+            classifier = _with_known_images(run, classifier, dataset, progress=progress)
         labels, logits = held_out.labels, held_out.logits
         before = _figures(labels, Calibration().log_probabilities(logits))
         after = _figures(labels, cross_fitted_log_probabilities(method, labels, logits)) if len(labels) > 1 else None
@@ -94,6 +99,18 @@ def needs_data(run: RunDirectory) -> bool:
     """
     results = _finished(run)
     return kept_predictions(run, str(results["weights_sha256"]), str(results.get("tta", "none"))) is None
+
+
+def _with_known_images(run: RunDirectory, classifier: Classifier, dataset: Dataset, *, progress: bool) -> Classifier:
+    run.check_same_data(dataset)
+    set_threads(run.settings.threads or available_threads())
+    split = split_dataset(dataset, **run.settings.split)
+    return with_known_images(classifier, dataset, split, run.settings.seed, progress=progress)
+
+
+def knows_its_images(run: RunDirectory) -> bool:
+    """Whether the saved classifier of a finished run can tell pictures that are unlike its training images."""
+    return os.path.lexists(run.path / "model" / "known_images.npz")
 
 
 def _finished(run: RunDirectory) -> dict[str, Any]:

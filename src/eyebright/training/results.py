@@ -23,6 +23,7 @@ from eyebright.run_directory import RunDirectory
 from eyebright.storage import write_file
 from eyebright.training.calibration import calibrated, default_method, held_out_predictions
 from eyebright.training.checkpoint import TrainingState
+from eyebright.training.familiarity import with_known_images
 from eyebright.training.health import check_logits
 from eyebright.training.progress import say
 
@@ -36,7 +37,9 @@ def finish_run(
     started: float,
     console: Console | None,
 ) -> dict[str, Any]:
-    """Calibrate the classifier and save it, run it over the test images once, and write results.json.
+    """Finish the classifier and save it, run it over the test images once, and write results.json.
+
+    It is calibrated, and learns to tell images that are unlike its training images, where there are validation images.
 
     Args:
         run: whose lock is held.
@@ -57,8 +60,13 @@ def finish_run(
         held_out = held_out_predictions(run, classifier, dataset, split.validation, progress=False)
         check_logits("validation", held_out.logits, state.step)
         classifier = calibrated(classifier, default_method(run.settings), held_out)
+        classifier = with_known_images(classifier, dataset, split, run.settings.seed, progress=False)
     else:
-        say(console, "No validation images: the probabilities are not calibrated.")
+        say(
+            console,
+            "No validation images: the probabilities are not calibrated. Nor will predict tell pictures that are unlike "
+            "the training images.",
+        )
     labels, logits = dataset.labels[split.test], answer_test_images(run, classifier, dataset, split.test, state.step)
     classifier.save(run.path / "model")
     settings, units = run.settings, units_of_images(dataset, split.test)
