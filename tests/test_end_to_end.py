@@ -37,13 +37,17 @@ def test_the_two_commands_of_a_beginner_and_those_that_are_proposed_next(tmp_pat
     proposed = [line for line in out.splitlines() if line.startswith("  ")]
     assert [re.search(r"eyebright (\w+)", line)[1] for line in proposed] == [
         "predict",
+        "report",
         "plot",
         "tensorboard",
         "evaluate",
     ]
-    predict_command, plot_command, _, evaluate_command = proposed
+    predict_command, report_command, plot_command, _, evaluate_command = proposed
     answered = json.loads(in_a_shell(predict_command.replace("PICTURE…", "digit.png --json"), cwd=tmp_path))
     assert answered[0]["label"] == digits.class_names[digits.labels[0]]
+    assert (
+        (tmp_path / in_a_shell(report_command, cwd=tmp_path).strip()).read_text("utf-8").startswith("<!DOCTYPE html>")
+    )
     picture = in_a_shell(plot_command, cwd=tmp_path).strip()
     assert "on 144 images (digits, validation images)" in in_a_shell(evaluate_command, cwd=tmp_path)
     with Image.open(tmp_path / picture) as chart:

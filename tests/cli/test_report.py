@@ -158,6 +158,7 @@ def test_several_seeds_and_folds_have_a_page_of_their_figures(tmp_path, digits, 
     page, _ = page_of(seeds.path)
     assert f"<strong>{seeds.results['test_accuracy_mean']:.4f}</strong>" in page
     assert "<code>eyebright report seeds/seed-1</code>" in page
+    assert re.search(r"In all, \d+ runs have looked at these test images", page)
     code, _, err = command("report", seeds.path, "--robustness")
     assert code == 2
     assert f"{seeds.path / 'seed-0'}, {seeds.path / 'seed-1'}" in err

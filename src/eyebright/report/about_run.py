@@ -60,26 +60,29 @@ def data_of(run: RunDirectory) -> dict[str, Any]:
 
 
 def looks_at(run: RunDirectory) -> list[str]:
-    """Sentences about how often the test images have been looked at: by this run, and by all runs of this user.
-
-    The ledger may have fewer than the run noted, on another machine, say: the larger number counts.
-    """
-    own, results = run.test_looks, run.results or {}
+    """Sentences about how often the test images have been looked at: by this run, and by all runs of this user."""
+    own = run.test_looks
     by_run = f"This run's models have looked at the test images {_times(own)}"
-    sentences = [
+    sentence = (
         f"{by_run}, at the end of its training."
         if own == 1
         else f"{by_run}. What was chosen by these looks is better on these images than it is on others."
-    ]
-    ledger = looks_of_data(run.data.fingerprint)
+    )
+    return [sentence, *looks_of_all(run)]
+
+
+def looks_of_all(run: RunDirectory) -> list[str]:
+    """A sentence about the looks of all runs of this user at the test images of the data; none of a single run's.
+
+    The ledger may have fewer than the run noted, on another machine, say: the larger number counts.
+    """
+    results, ledger = run.results or {}, looks_of_data(run.data.fingerprint)
     looks = max(ledger.looks or 0, results.get("test_looks_of_data") or 0)
     runs = max(ledger.runs or 0, results.get("runs_that_looked") or 0)
-    if runs > 1:
-        sentences.append(
-            f"In all, {runs:,} runs have looked at these test images {_times(looks)}: the best of them is likely to be "
-            "worse on other images than it is here."
-        )
-    return sentences
+    if runs < 2:
+        return []
+    seen = f"In all, {runs:,} runs have looked at these test images {_times(looks)}"
+    return [f"{seen}: the best of them is likely to be worse on other images than it is here."]
 
 
 def environment_of(run: RunDirectory) -> list[tuple[str, str]]:

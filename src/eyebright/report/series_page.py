@@ -41,6 +41,7 @@ def write_series_report(series: RunDirectory, path: Path) -> WrittenReport:
         kind=kind,
         runs=runs,
         results=series.results,
+        looks=about_run.looks_of_all(series),
         data=about_run.data_of(series),
         settings=about_run.settings_of(series),
         model=series.settings.model,
