@@ -16,6 +16,7 @@ from eyebright.backend import versions
 from eyebright.classifier import KIND, VERSION, Classifier, arrays_to_npz, load_weights, model_weights, npz_to_arrays
 from eyebright.errors import ClassifierError, DataError, StorageError
 from eyebright.held_out import HeldOut
+from eyebright.known_images import KnownImages
 from eyebright.metrics.calibration import Calibration
 from eyebright.models import Architecture, build_model
 
@@ -25,14 +26,18 @@ ARCHITECTURE = Architecture(
     activation="silu", batch_norm=True, dropout=0.5,
 )  # fmt: skip
 PARTS = {
-    "architecture.json", "calibration.json", "held_out.npz", "inference.json", "labels.json", "preprocessing.json",
-    "weights.npz",
+    "architecture.json", "calibration.json", "held_out.npz", "inference.json", "known_images.npz", "labels.json",
+    "preprocessing.json", "weights.npz",
 }  # fmt: skip
+LATER = ("calibration.json", "held_out.npz", "known_images.npz")  # since version 5
 CALIBRATION = Calibration(method="temperature", temperature=2.5)
 HELD_OUT = HeldOut(
     labels=np.array([0, 2, 1, 1], np.int32),
     logits=np.random.default_rng(5).normal(size=(4, 3)).astype(np.float32),
     keys=np.array([1, 2**63, 7, 2**64 - 1], np.uint64),
+)
+KNOWN_IMAGES = KnownImages(
+    directions=np.random.default_rng(6).normal(size=(3, 7)).astype(np.float32), distances=np.array([0.1, 0.25, 0.25])
 )
 VIEWS = ("none", "mirror", "mirror-shift")
 
@@ -45,7 +50,9 @@ def make_classifier(architecture=ARCHITECTURE, seed=3, tta="none"):
     for name, values in weights.items():
         scale = 100 if name.startswith("standardize/") else 0.1
         weights[name] = (values + scale * generator.random(values.shape)).astype(values.dtype)
-    return Classifier(architecture, NAMES, weights, tta, calibration=CALIBRATION, held_out=HELD_OUT)
+    return Classifier(
+        architecture, NAMES, weights, tta, calibration=CALIBRATION, held_out=HELD_OUT, known_images=KNOWN_IMAGES
+    )
 
 
 def pictures(count=20, seed=0, shape=ARCHITECTURE.image_shape):
@@ -89,6 +96,17 @@ def test_loaded_classifier_predicts_the_same_bits(classifier, saved):
     assert loaded.calibration == CALIBRATION
     for name, array in HELD_OUT.to_arrays().items():
         assert (loaded.held_out.to_arrays()[name] == array).all()
+    for name, array in KNOWN_IMAGES.to_arrays().items():
+        assert (loaded.known_images.to_arrays()[name] == array).all()
+
+
+@pytest.mark.parametrize("tta", VIEWS)
+def test_answers_are_the_logits_by_its_views_and_the_features_of_one(tta):
+    classifier, chosen = make_classifier(tta=tta), np.array([3, 17, 4])
+    answers = classifier.answers(pictures(), chosen)
+    np.testing.assert_allclose(answers.logits, classifier.logits(pictures(), chosen), rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(answers.features, classifier.features(pictures(), chosen), rtol=1e-5, atol=1e-6)
+    assert [part.shape for part in classifier.answers(pictures(0))] == [(0, 3), (0, 7)]
 
 
 def test_it_is_loaded_from_its_run_as_well(saved, classifier):
@@ -258,7 +276,7 @@ def test_a_saved_classifier_goes_on_answering_by_the_same_views(tta, classifier,
 
 
 def test_one_that_was_saved_before_there_were_views_answers_by_one(copy, classifier):
-    rewrite(copy, version=1, **{"inference.json": None, "calibration.json": None, "held_out.npz": None})
+    rewrite(copy, version=1, **dict.fromkeys(["inference.json", *LATER]))
     loaded = Classifier.load(copy)
     assert loaded.tta == "none"
     assert (loaded.logits(pictures()) == classifier.logits(pictures())).all()
@@ -266,13 +284,16 @@ def test_one_that_was_saved_before_there_were_views_answers_by_one(copy, classif
 
 @pytest.mark.parametrize("version", [1, 2, 3, 4])
 def test_one_that_was_saved_before_there_was_calibration_answers_without_it(version, copy, classifier):
-    rewrite(copy, version=version, **{"calibration.json": None, "held_out.npz": None})
+    rewrite(copy, version=version, **dict.fromkeys(LATER))
     loaded = Classifier.load(copy)
-    assert (loaded.calibration, loaded.held_out) == (Calibration(), None)
+    assert (loaded.calibration, loaded.held_out, loaded.known_images) == (Calibration(), None, None)
     logits = classifier.logits(pictures()).astype(np.float64)
     np.testing.assert_allclose(loaded.predict(pictures()), softmax(logits, axis=1), rtol=1e-6)
     loaded.save(copy.parent / "again")
-    assert {entry.name for entry in (copy.parent / "again").iterdir()} == PARTS - {"held_out.npz"} | {storage.MANIFEST}
+    assert {entry.name for entry in (copy.parent / "again").iterdir()} == PARTS - {
+        "held_out.npz",
+        "known_images.npz",
+    } | {storage.MANIFEST}
 
 
 def test_what_is_calibrated_is_of_a_version_that_who_knows_no_calibration_refuses(copy):

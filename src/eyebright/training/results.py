@@ -64,8 +64,8 @@ def finish_run(
     else:
         say(
             console,
-            "No validation images: the probabilities are not calibrated. Nor will predict tell pictures that are unlike "
-            "the training images.",
+            "No validation images: the probabilities are not calibrated. Nor will predict tell which pictures are "
+            "unlike the training images.",
         )
     labels, logits = dataset.labels[split.test], answer_test_images(run, classifier, dataset, split.test, state.step)
     classifier.save(run.path / "model")
