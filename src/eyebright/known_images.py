@@ -110,4 +110,5 @@ def training_sample(labels: NDArray[np.int32], training: NDArray[np.int64], seed
     order = shuffled[np.argsort(labels[shuffled], kind="stable")]  # class by class
     counts = np.bincount(labels[order])
     place_in_class = np.arange(len(order)) - np.repeat(counts.cumsum() - counts, counts)
-    return np.sort(order[place_in_class < max(1, _SAMPLE // np.count_nonzero(counts))])
+    most = max(1, _SAMPLE // int(np.count_nonzero(counts)))
+    return np.sort(order[place_in_class < most])

@@ -98,7 +98,8 @@ class Mahalanobis:
     def distances(self, features: NDArray[np.floating]) -> NDArray[np.float64]:
         """float64 [n], of features float [n, d]."""
         white = np.asarray(features, np.float64) @ self.whitening
-        return np.min([np.square(white - mean).sum(axis=1) for mean in self.means], axis=0)
+        nearest: NDArray[np.float64] = np.min([np.square(white - mean).sum(axis=1) for mean in self.means], axis=0)
+        return nearest
 
 
 @dataclass(frozen=True, eq=False)
@@ -124,7 +125,8 @@ class NearestNeighbours:
         parts = [unit[start : start + _ROWS] @ self.known.T for start in range(0, len(unit), _ROWS)]
         place = len(self.known) - self.k
         cosines = [np.partition(part, place, axis=1)[:, place] for part in parts]
-        return np.sqrt(np.maximum(2 - 2 * np.concatenate([np.empty(0), *cosines]), 0))
+        distances: NDArray[np.float64] = np.sqrt(np.maximum(2 - 2 * np.concatenate([np.empty(0), *cosines]), 0))
+        return distances
 
 
 class Separation(NamedTuple):
