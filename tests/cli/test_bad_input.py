@@ -46,7 +46,7 @@ def idx(folder, magic=0x803, images=20, stored=20):
 
 
 def npz(path, images=None, labels=None, **arrays):
-    images = np.zeros((40, 4, 4, 1), np.uint8) if images is None else images
+    images = np.random.default_rng(0).integers(0, 256, (40, 4, 4, 1), np.uint8) if images is None else images
     labels = np.arange(len(images)) % 2 if labels is None else labels
     np.savez(path, images=images, labels=labels, **arrays)
     return path

@@ -57,12 +57,13 @@ def evaluate(
     results.json and the user's ledger of looks record: choose on validation images.
     """
     from eyebright.cli.outliers import load_others, measure, print_outliers
-    from eyebright.cli.run_images import count_look, load_run_images
+    from eyebright.cli.run_images import check_split, count_look, load_run_images
     from eyebright.errors import SettingsError
     from eyebright.run_directory import RunDirectory
 
     if ood and checkpoint is not None:
         raise SettingsError("--ood asks the saved classifier, which knows its training images: leave --checkpoint out.")
+    check_split(split)
     directory = RunDirectory.open(run)
     images = load_run_images(directory, data, data_dir, split, progress=not json)
     dataset, indices = images.dataset, images.indices

@@ -58,9 +58,10 @@ def inspect(
     sharpness, group, and size in the file. Where the run has kept its answers, no model is run; a run of one on test
     images counts as a look, which results.json records.
     """
-    from eyebright.cli.run_images import load_run_images, saved_classifier
+    from eyebright.cli.run_images import check_split, load_run_images, saved_classifier
     from eyebright.run_directory import RunDirectory
 
+    check_split(split)
     directory = RunDirectory.open(run)
     images = load_run_images(directory, data, data_dir, split, progress=not json)
     neighbours = (0 if split == "test" or not images.own else _NEAREST) if nearest is None else nearest

@@ -112,7 +112,8 @@ def predict(
         _print_csv(predictions, asked)
     else:
         _print_table(predictions, asked)
-    _say_how_many_are_unlike(predictions, unlike_share)
+    if any(prediction.error is None for prediction in predictions):
+        _say_what_is_unlike(classifier, predictions, unlike_share)
     failed = [prediction for prediction in predictions if prediction.error is not None]
     if not json:
         for prediction in failed:
@@ -199,9 +200,10 @@ def _describe_sets(classifier: Classifier, sets: ConformalSets) -> None:
 
 
 def _unlike_distance(classifier: Classifier, share: float | None) -> float | None:
-    """The distance past which a picture is unlike the training images.
+    """The distance past which a picture is unlike the training images; None where the classifier cannot tell.
 
-    Where the classifier cannot tell, that is said on standard error; where it was asked for, it is an error.
+    Raises:
+        ClassifierError: it cannot, and was asked to.
     """
     from eyebright.errors import EyebrightError
     from eyebright.known_images import DEFAULT_SHARE
@@ -209,17 +211,23 @@ def _unlike_distance(classifier: Classifier, share: float | None) -> float | Non
 
     try:
         return known_images(classifier).threshold(DEFAULT_SHARE if share is None else share)
-    except EyebrightError as error:
+    except EyebrightError:
         if share is not None:
             raise
-        print(error, file=sys.stderr)
         return None
 
 
-def _say_how_many_are_unlike(predictions: list[Prediction], share: float | None) -> None:
-    """Say on standard error how many pictures are unlike the training images, if any is."""
+def _say_what_is_unlike(classifier: Classifier, predictions: list[Prediction], share: float | None) -> None:
+    """Say on standard error how many pictures are unlike the training images, if any is, or that nobody can tell."""
+    from eyebright.errors import EyebrightError
     from eyebright.known_images import DEFAULT_SHARE
+    from eyebright.uncertainty import known_images
 
+    try:
+        known_images(classifier).threshold(DEFAULT_SHARE if share is None else share)
+    except EyebrightError as error:
+        print(error, file=sys.stderr)
+        return
     unlike = sum(prediction.unlike_training is True for prediction in predictions)
     if unlike:
         answered = sum(prediction.error is None for prediction in predictions)

@@ -37,11 +37,12 @@ def robustness(
     Noise, blur, JPEG, brightness, contrast, shift, rotation and a hidden part, in five strengths each, in the way of
     CIFAR-10-C. A run of a model on any of the run's test images counts as a look, which results.json records.
     """
-    from eyebright.cli.run_images import count_look, load_run_images, saved_classifier
+    from eyebright.cli.run_images import check_split, count_look, load_run_images, saved_classifier
     from eyebright.run_directory import RunDirectory
 
     if output is not None:
         check_png(output, "chart")
+    check_split(split)
     directory = RunDirectory.open(run)
     chosen = load_run_images(directory, data, data_dir, split, progress=not json)
     classifier = saved_classifier(directory)

@@ -34,6 +34,18 @@ class RunImages(NamedTuple):
     own: bool
 
 
+def check_split(split: str) -> None:
+    """Refuse an unknown split, before anything is read.
+
+    Raises:
+        SettingsError: naming the nearest one.
+    """
+    from eyebright.errors import SettingsError, suggestion
+
+    if split not in SPLITS:
+        raise SettingsError(f"--split {split}: no such split.{suggestion(split, SPLITS)}")
+
+
 def load_run_images(
     run: RunDirectory, data: str | None, data_dir: Path | None, split: str, *, progress: bool
 ) -> RunImages:
@@ -47,14 +59,9 @@ def load_run_images(
         progress: whether a download shows a progress bar.
 
     Raises:
-        SettingsError: no such split.
         RunError: the run's data are not where they were, or have changed.
         DataError: they cannot be read, or have no such images.
     """
-    from eyebright.errors import SettingsError, suggestion
-
-    if split not in SPLITS:
-        raise SettingsError(f"--split {split}: no such split.{suggestion(split, SPLITS)}")
     dataset = load_run_data(run, data, data_dir, progress=progress)
     own = dataset.fingerprint == run.data.fingerprint
     if data is None:
