@@ -112,8 +112,7 @@ def predict(
         _print_csv(predictions, asked)
     else:
         _print_table(predictions, asked)
-    if any(prediction.error is None for prediction in predictions):
-        _say_what_is_unlike(classifier, predictions, unlike_share)
+    _say_what_is_unlike(classifier, predictions, unlike_share)
     failed = [prediction for prediction in predictions if prediction.error is not None]
     if not json:
         for prediction in failed:
@@ -223,6 +222,9 @@ def _say_what_is_unlike(classifier: Classifier, predictions: list[Prediction], s
     from eyebright.known_images import DEFAULT_SHARE
     from eyebright.uncertainty import known_images
 
+    answered = sum(prediction.error is None for prediction in predictions)
+    if not answered:
+        return
     try:
         known_images(classifier).threshold(DEFAULT_SHARE if share is None else share)
     except EyebrightError as error:
@@ -230,7 +232,6 @@ def _say_what_is_unlike(classifier: Classifier, predictions: list[Prediction], s
         return
     unlike = sum(prediction.unlike_training is True for prediction in predictions)
     if unlike:
-        answered = sum(prediction.error is None for prediction in predictions)
         verb, pictures = "is" if unlike == 1 else "are", "picture" if answered == 1 else "pictures"
         expected = 1 / (DEFAULT_SHARE if share is None else share)
         print(
