@@ -120,7 +120,7 @@ def test_dictionary_is_json_with_the_names_that_machines_read():
         "accuracy", "accuracy_ci95", "n", "groups", "log_loss", "log_loss_ci95", "class_names", "per_class", "tta",
         "confusion_matrix", "top_k", "top_k_accuracy", "top_k_accuracy_ci95", "balanced_accuracy",
         "balanced_accuracy_ci95", "macro", "weighted", "brier_score", "brier_score_ci95", "roc_auc", "ece", "ece_ci95",
-        "ece_if_calibrated", "ece_bins", "classwise_ece", "classwise_ece_ci95", "reliability",
+        "ece_if_calibrated", "ece_bins", "classwise_ece", "classwise_ece_ci95", "reliability", "calibration",
     }  # fmt: skip
     assert read["confusion_matrix"] == CONFUSION
     assert read["per_class"][0].keys() == {

@@ -69,7 +69,7 @@ def test_features_are_those_of_the_run_below_its_last_layer(kind, pretrained_run
     model = build(settings, two_classes, pretrained)
     pretrained.put_into(model)
     classifier = source.classifier
-    whole = classifier._model
+    whole = classifier.model
     expected = keras.Model(whole.input, whole.get_layer("logits").input)(two_classes.images, training=False)
     found = features_of(model)(two_classes.images, training=False)
     np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-4)
