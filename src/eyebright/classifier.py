@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 from collections.abc import Callable
+from copy import copy
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Self, get_args
@@ -100,10 +101,7 @@ class Classifier:
         _check_tta(tta)
         if fit not in FITS:
             raise ClassifierError(f"fit {fit!r}: no such way to fit a picture.{suggestion(str(fit), FITS)}")
-        if calibration.classes not in (None, architecture.classes):
-            raise ClassifierError(
-                f"A calibration of {calibration.classes} classes for a model of {architecture.classes}."
-            )
+        _check_calibration(calibration, architecture)
         self.architecture = architecture
         self.class_names = tuple(class_names)
         self.weights = weights
@@ -113,6 +111,28 @@ class Classifier:
         self.held_out = held_out
         self.known_images = known_images
         self._compiled: dict[TestTimeAugmentation, ViewedLogitsFunction] = {}
+
+    def having(
+        self,
+        *,
+        calibration: Calibration | None = None,
+        held_out: HeldOut | None = None,
+        known_images: KnownImages | None = None,
+    ) -> Self:
+        """The same classifier with what is given in the place of its own; what is compiled serves both.
+
+        Raises:
+            ClassifierError: a calibration of another number of classes.
+        """
+        other = copy(self)
+        if calibration is not None:
+            _check_calibration(calibration, self.architecture)
+            other.calibration = calibration
+        if held_out is not None:
+            other.held_out = held_out
+        if known_images is not None:
+            other.known_images = known_images
+        return other
 
     @property
     def image_shape(self) -> tuple[int, int, int]:
@@ -331,6 +351,11 @@ def load_weights(model: keras.Model, weights: dict[str, NDArray[Any]]) -> None:
         )
     for weight in model.weights:
         weight.assign(weights[weight.path])
+
+
+def _check_calibration(calibration: Calibration, architecture: Architecture) -> None:
+    if calibration.classes not in (None, architecture.classes):
+        raise ClassifierError(f"A calibration of {calibration.classes} classes for a model of {architecture.classes}.")
 
 
 def _check_tta(tta: TestTimeAugmentation) -> None:

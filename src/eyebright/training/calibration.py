@@ -72,13 +72,4 @@ def kept_predictions(run: RunDirectory, weights_sha256: str, tta: str) -> HeldOu
 def calibrated(classifier: Classifier, method: CalibrationMethod, held_out: HeldOut) -> Classifier:
     """The same classifier, calibrated on its held-out predictions, which go with it."""
     calibration = fit_calibration(method, held_out.labels, held_out.logits, classifier.class_names)
-    return Classifier(
-        classifier.architecture,
-        classifier.class_names,
-        classifier.weights,
-        classifier.tta,
-        classifier.fit,
-        calibration,
-        held_out,
-        classifier.known_images,
-    )
+    return classifier.having(calibration=calibration, held_out=held_out)

@@ -42,16 +42,7 @@ def with_known_images(
     score = ClassDirections.of_sums(sums)
     parts = _features(classifier, dataset, split.validation, "Validation images", progress=progress)
     distances = np.concatenate([np.empty(0), *(score.distances(features) for _, features in parts)])
-    return Classifier(
-        classifier.architecture,
-        classifier.class_names,
-        classifier.weights,
-        classifier.tta,
-        classifier.fit,
-        classifier.calibration,
-        classifier.held_out,
-        KnownImages(score.directions, np.sort(distances)),
-    )
+    return classifier.having(known_images=KnownImages(score.directions, np.sort(distances)))
 
 
 def _features(
