@@ -99,7 +99,7 @@ def predict(
         method = cast("ConformalMethod", conformal_method or "lac")
         sets = conformal_sets(classifier, conformal, method, per_class=per_class)
         _describe_sets(classifier, sets)
-    distance = _unlike_distance(classifier, unlike_share)
+    distance, cannot_tell = _unlike_distance(classifier, unlike_share)
     found = predict_files(
         classifier, expanded(images), top, min_confidence=min_confidence, sets=sets, unlike_distance=distance
     )
@@ -112,7 +112,7 @@ def predict(
         _print_csv(predictions, asked)
     else:
         _print_table(predictions, asked)
-    _say_what_is_unlike(classifier, predictions, unlike_share)
+    _say_what_is_unlike(predictions, unlike_share, cannot_tell)
     failed = [prediction for prediction in predictions if prediction.error is not None]
     if not json:
         for prediction in failed:
@@ -198,8 +198,8 @@ def _describe_sets(classifier: Classifier, sets: ConformalSets) -> None:
     )
 
 
-def _unlike_distance(classifier: Classifier, share: float | None) -> float | None:
-    """The distance past which a picture is unlike the training images; None where the classifier cannot tell.
+def _unlike_distance(classifier: Classifier, share: float | None) -> tuple[float | None, str]:
+    """The distance past which a picture is unlike the training images, or None and why the classifier cannot tell.
 
     Raises:
         ClassifierError: it cannot, and was asked to.
@@ -209,26 +209,22 @@ def _unlike_distance(classifier: Classifier, share: float | None) -> float | Non
     from eyebright.uncertainty import known_images
 
     try:
-        return known_images(classifier).threshold(DEFAULT_SHARE if share is None else share)
-    except EyebrightError:
+        return known_images(classifier).threshold(DEFAULT_SHARE if share is None else share), ""
+    except EyebrightError as error:
         if share is not None:
             raise
-        return None
+        return None, str(error)
 
 
-def _say_what_is_unlike(classifier: Classifier, predictions: list[Prediction], share: float | None) -> None:
-    """Say on standard error how many pictures are unlike the training images, if any is, or that nobody can tell."""
-    from eyebright.errors import EyebrightError
+def _say_what_is_unlike(predictions: list[Prediction], share: float | None, cannot_tell: str) -> None:
+    """Say on standard error how many pictures are unlike the training images, if any is, or why nobody can tell."""
     from eyebright.known_images import DEFAULT_SHARE
-    from eyebright.uncertainty import known_images
 
     answered = sum(prediction.error is None for prediction in predictions)
     if not answered:
         return
-    try:
-        known_images(classifier).threshold(DEFAULT_SHARE if share is None else share)
-    except EyebrightError as error:
-        print(error, file=sys.stderr)
+    if cannot_tell:
+        print(cannot_tell, file=sys.stderr)
         return
     unlike = sum(prediction.unlike_training is True for prediction in predictions)
     if unlike:
