@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.console import Console
 
+from eyebright.arrays import arrays_to_npz, npz_to_arrays
 from eyebright.backend import versions
-from eyebright.classifier import arrays_to_npz, npz_to_arrays
 from eyebright.data.dataset import Dataset
 from eyebright.data.folds import fold_datasets
 from eyebright.data.grouping import units_of_images

@@ -131,7 +131,7 @@ def _has_test_images(run: RunDirectory, dataset: Dataset, indices: NDArray[np.in
     """
     import zipfile
 
-    from eyebright.classifier import npz_to_arrays
+    from eyebright.arrays import npz_to_arrays
     from eyebright.data.dataset import hash_keys, image_hashes
     from eyebright.errors import RunError
 

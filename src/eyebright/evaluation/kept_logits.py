@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from eyebright.classifier import Classifier, npz_to_arrays
+from eyebright.arrays import npz_to_arrays
+from eyebright.classifier import Classifier
 from eyebright.run_directory import RunDirectory
 
 

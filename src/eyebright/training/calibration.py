@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from eyebright.classifier import Classifier, arrays_to_npz, npz_to_arrays
+from eyebright.arrays import arrays_to_npz, npz_to_arrays
+from eyebright.classifier import Classifier
 from eyebright.data.dataset import Dataset, hash_prefixes, image_hashes
 from eyebright.held_out import HeldOut
 from eyebright.metrics.calibration import DEFAULT_METHOD, CalibrationMethod

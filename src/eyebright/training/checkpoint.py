@@ -18,8 +18,9 @@ from numpy.typing import NDArray
 from pydantic import ConfigDict, TypeAdapter
 
 from eyebright import storage
+from eyebright.arrays import arrays_to_npz, npz_to_arrays
 from eyebright.backend import keras, versions
-from eyebright.classifier import Classifier, arrays_to_npz, npz_to_arrays
+from eyebright.classifier import Classifier
 from eyebright.errors import CheckpointError, StorageError
 from eyebright.models import Architecture
 from eyebright.picture_options import DEFAULT_FIT, Fit

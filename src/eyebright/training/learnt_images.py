@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.console import Console
 
-from eyebright.classifier import arrays_to_npz, npz_to_arrays
+from eyebright.arrays import arrays_to_npz, npz_to_arrays
 from eyebright.data.dataset import Dataset, hash_prefixes
 from eyebright.data.split import Split
 from eyebright.errors import SettingsError, StorageError

@@ -18,8 +18,9 @@ from pydantic import TypeAdapter
 from rich.console import Console
 
 from eyebright import storage
+from eyebright.arrays import arrays_to_npz, npz_to_arrays
 from eyebright.backend import available_threads, keras, set_threads, versions
-from eyebright.classifier import Classifier, arrays_to_npz, npz_to_arrays, weights_sha256
+from eyebright.classifier import Classifier, weights_sha256
 from eyebright.data.dataset import Dataset
 from eyebright.errors import ClassifierError, DownloadError, SettingsError, StorageError, suggestion
 from eyebright.models import Architecture

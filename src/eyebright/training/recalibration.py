@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from eyebright.arrays import npz_to_arrays
 from eyebright.backend import available_threads, set_threads
-from eyebright.classifier import Classifier, npz_to_arrays
+from eyebright.classifier import Classifier
 from eyebright.data.dataset import Dataset
 from eyebright.data.split import split_dataset
 from eyebright.errors import RunError

@@ -11,8 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.console import Console
 
+from eyebright.arrays import arrays_to_npz, npz_to_arrays
 from eyebright.backend import versions
-from eyebright.classifier import Classifier, arrays_to_npz, npz_to_arrays
+from eyebright.classifier import Classifier
 from eyebright.data.dataset import Dataset, image_hashes
 from eyebright.data.grouping import units_of_images
 from eyebright.data.split import Split
