@@ -90,7 +90,7 @@ def test_the_sets_of_the_validation_images_cover_them_as_asked_for(method, class
     ],
 )
 def test_without_held_out_predictions_the_message_says_how_to_make_them(ask):
-    with pytest.raises(ClassifierError, match=r"none are saved with it. Make them with: eyebright calibrate RUN"):
+    with pytest.raises(ClassifierError, match=r"none are saved with it. Make them with eyebright calibrate RUN"):
         ask(make_classifier(validation=0))
 
 

@@ -293,11 +293,16 @@ def member_paths(path: Path) -> dict[str, list[Path]]:
 
 
 def check_free(path: Path) -> None:
-    """Refuse a path where something is already.
+    """Refuse a path where something is already, or that is no UTF-8: TensorFlow and the run's files write it so.
 
     Raises:
-        RunExistsError: something is.
+        RunExistsError: something is there.
+        RunError: it is no UTF-8.
     """
+    try:
+        str(path.absolute()).encode()
+    except UnicodeEncodeError as error:
+        raise RunError(f"{path}: the path of a run's directory must be UTF-8. Name another directory.") from error
     if os.path.lexists(path):  # unlike Path.exists, it does not raise for a name that is too long, say
         raise RunExistsError(
             f"{path}: exists already. A run never overwrites another: name another directory, or resume it."

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import re
 import statistics
@@ -186,7 +187,7 @@ def _settings(run: RunDirectory) -> dict[str, Any]:
 
 def _figure(run: RunDirectory, results: Mapping[str, Any], name: str) -> float:
     value = results.get(name)
-    if not isinstance(value, int | float):
+    if not isinstance(value, int | float) or not math.isfinite(value):
         raise RunError(f"{run.path / 'results.json'}: damaged: it has no number {name}.")
     return value
 

@@ -128,8 +128,8 @@ def known_images(classifier: Classifier) -> KnownImages:
     if classifier.known_images is None:
         raise ClassifierError(
             "Whether pictures are unlike those that it was trained on, this classifier cannot tell: what those were "
-            "like is not saved with it. Measure it (on validation images, if the run has any) with: "
-            "eyebright calibrate RUN"
+            "like is not saved with it. Measure it with eyebright calibrate RUN, or train anew with --validation 0.1, "
+            "say, where the run kept no validation images."
         )
     return classifier.known_images
 
@@ -148,7 +148,8 @@ def image_draws(images: NDArray[np.uint8]) -> NDArray[np.float64]:
 def _held_out(classifier: Classifier, what: str) -> HeldOut:
     if classifier.held_out is None:
         raise ClassifierError(
-            f"{what} needs the classifier's answers to validation images, and none are saved with it. Make them with: "
-            "eyebright calibrate RUN"
+            f"{what} needs the classifier's answers to validation images, and none are saved with it. Make them with "
+            "eyebright calibrate RUN, or train anew with --validation 0.1, say, where the run kept no validation "
+            "images."
         )
     return classifier.held_out

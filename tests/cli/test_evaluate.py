@@ -366,7 +366,7 @@ def test_other_data_need_a_classifier_that_knows_its_images(run_copy, noise, com
     Classifier(made.architecture, made.class_names, made.weights).save(run_copy / "model")
     code, out, err = command("evaluate", run_copy, "--ood", noise)
     assert (code, out) == (2, "")
-    assert err.endswith("eyebright calibrate RUN\n")
+    assert err.endswith("kept no validation images.\n")
     assert looks(run_copy) == 1
     assert command("calibrate", run_copy).code == 0
     assert command("evaluate", run_copy, "--split", "validation", "--ood", noise, "--json").code == 0

@@ -32,6 +32,16 @@ def test_the_picture_lies_in_the_run_and_a_class_can_be_named(run_copy, pictures
     assert is_png(run_copy / "explanation.png")
 
 
+def test_of_a_saved_classifier_the_picture_does_not_lie_among_its_parts(
+    finished, pictures, tmp_path, monkeypatch, command
+):
+    monkeypatch.chdir(tmp_path)
+    before = sorted((finished.path / "model").iterdir())
+    assert command("explain", finished.path / "model", pictures / "0.png")[:2] == (0, "explanation.png\n")
+    assert is_png("explanation.png")
+    assert sorted((finished.path / "model").iterdir()) == before
+
+
 def test_a_picture_that_cannot_be_read_does_not_stop_the_others(run_copy, pictures, tmp_path, command):
     path = tmp_path / "out.png"
     code, out, err = command("explain", run_copy, pictures / "words.png", pictures / "0.png", "-o", path)

@@ -214,7 +214,7 @@ def without_held_out(finished, tmp_path):
 def test_a_classifier_without_held_out_predictions_promises_nothing(flags, without_held_out, pictures, command):
     code, out, err = command("predict", without_held_out, pictures / "0.png", *flags)
     assert (code, out) == (2, "")
-    assert err.endswith("Make them with: eyebright calibrate RUN\n")
+    assert err.endswith("kept no validation images.\n")
 
 
 def test_such_a_classifier_abstains_below_a_given_threshold_and_says_what_is_not_known(
@@ -255,7 +255,7 @@ def test_a_classifier_that_cannot_tell_what_is_unlike_says_what_to_do(without_he
     assert code == 0
     assert "unlike_training" not in json.loads(out)[0]
     assert "this classifier cannot tell" in err
-    assert err.endswith("eyebright calibrate RUN\n")
+    assert err.endswith("kept no validation images.\n")
     code, out, err = command("predict", without_held_out, pictures / "0.png", "--unlike-share", 0.01)
     assert (code, out) == (2, "")
     assert err.startswith("ClassifierError: Whether pictures are unlike")

@@ -106,6 +106,7 @@ def damage(run, name, content):
         (lambda run: damage(run, "settings.toml", b"\xff"), "settings.toml: no valid TOML"),
         (lambda run: damage(run, "results.json", b"[]"), "results.json: damaged: it holds no JSON object"),
         (lambda run: damage(run, "results.json", b"{}"), "results.json: damaged: it has no number"),
+        (lambda run: damage(run, "results.json", b'{"steps": NaN}'), "results.json: damaged: it has no number"),
         (lambda run: damage(run, "looks.json", b"{}"), "looks.json: damaged"),
     ],
 )

@@ -52,6 +52,17 @@ def test_with_json_standard_output_is_one_line_and_resuming_finished_ones_gives_
     assert command("evaluate", tmp_path / "seeds" / "seed-1", "--json").code == 0
 
 
+def test_calibrating_one_seed_says_how_the_figures_of_all_are_brought_up_to_date(npz, tmp_path, command):
+    seeds = tmp_path / "seeds"
+    assert command("train", npz, "--seeds", 2, "--run-dir", seeds, *SHORT).code == 0
+    _, _, err = command("calibrate", seeds / "seed-1", "--method", "none")
+    assert err.startswith(f"The figures of {seeds} are still of before.")
+    assert err.rstrip().endswith(f"train --resume {seeds}")
+    assert command("train", "--resume", seeds).code == 0
+    of_run = json.loads((seeds / "seed-1" / "results.json").read_text())["test_loss"]
+    assert json.loads((seeds / "results.json").read_text())["seeds"][1]["test_loss"] == of_run
+
+
 def test_a_signal_saves_and_what_it_says_goes_on_with_the_seed_that_was_broken_off(npz, tmp_path, start, command):
     run = tmp_path / "seeds"
     flags = ("--model", "fc", "--preset", "fast", "--batch-size", 20, "--epochs", 60)

@@ -75,6 +75,18 @@ def calibrate(
         )
     else:
         _print(done)
+    _say_what_is_of_before(directory)
+
+
+def _say_what_is_of_before(run: RunDirectory) -> None:
+    """Say on standard error how the figures of several seeds, or of folds, come to be of the new calibration."""
+    from eyebright.run_directory import is_run
+    from eyebright.suggestions import command
+
+    series = run.path.absolute().parent
+    if is_run(series) and (series / "results.json").exists():
+        up_to_date = command("train", "--resume", series)
+        print(f"The figures of {series} are still of before. Bring them up to date: {up_to_date}", file=sys.stderr)
 
 
 def _if_there(run: RunDirectory, data_dir: Path | None, *, progress: bool) -> Dataset | None:

@@ -18,7 +18,13 @@ def explain(
     run: Annotated[Path, typer.Argument(help="Directory of a finished run, or of a saved classifier.")],
     images: Annotated[list[str], typer.Argument(help="Picture files or globs, of any size and mode.")],
     output: Annotated[
-        Path | None, typer.Option("-o", "--output", help="The picture (PNG).", show_default="RUN/explanation.png")
+        Path | None,
+        typer.Option(
+            "-o",
+            "--output",
+            help="The picture (PNG).",
+            show_default="RUN/explanation.png; of a saved classifier explanation.png",
+        ),
     ] = None,
     method: Annotated[
         str | None,
@@ -40,8 +46,10 @@ def explain(
     A picture that cannot be read does not stop the others; the exit code is then 3, or 2 if none could be read.
     """
     from eyebright.errors import ImageError, SettingsError, suggestion
+    from eyebright.run_directory import is_run
 
-    path = output or run / "explanation.png"
+    # A saved classifier's directory holds what its manifest lists, and nothing else.
+    path = output or (run if is_run(run) else Path()) / "explanation.png"
     check_png(path, "picture")
     if method is not None and method not in _METHODS:
         raise SettingsError(f"--method {method}: no such method.{suggestion(method, _METHODS)}")
