@@ -78,7 +78,8 @@ class Pair:
             needed = found.images_needed if isinstance(found, Comparison) else found.seeds_needed
             words = (
                 f"{ahead} and {behind} cannot be told apart ({ahead} is ahead by {_points(size, digits)} points, "
-                f"{interval}); about {_about(needed or 0)} {unit} would be needed."
+                f"{interval}); about {_about(needed or 0)} {unit} would be needed"
+                f"{', for this pair by itself' if self.corrected else ''}."
             )
         if better != (low > 0):
             test = "test" if not self.corrected else "test, corrected for the number of pairs,"

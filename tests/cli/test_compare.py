@@ -122,6 +122,7 @@ def test_of_more_than_two_runs_every_pair_is_compared_with_holms_correction(runs
     assert code == 0
     assert len(re.findall(r" (is better by|cannot be told apart)", out)) == 3
     assert "p, by Holm" in out
+    assert re.search(r"; about \S+ images would be needed, for this pair by itself\.", out)
 
 
 def test_order_of_images_and_of_classes_plays_no_part(copies, command):

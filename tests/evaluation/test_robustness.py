@@ -1,3 +1,4 @@
+import dataclasses
 import json
 
 import numpy as np
@@ -50,6 +51,19 @@ def test_each_figure_is_the_share_of_changed_images_that_are_right(brightness, p
     accuracies = [share.accuracy for row in result.corrupted.values() for share in row]
     assert result.mean.accuracy == pytest.approx(np.mean(accuracies))
     assert result.mean.accuracy_ci95[0] < result.mean.accuracy < result.mean.accuracy_ci95[1]
+
+
+def test_pictures_of_one_group_count_as_what_they_amount_to(brightness, pictures, result):
+    grouped = dataclasses.replace(pictures, groups=np.repeat(np.arange(12, dtype=np.int32), 10))
+    found = robustness(brightness, grouped)
+    assert found.clean == (1, wilson_interval(12, 12))
+    for kind, row in result.corrupted.items():
+        for share, of_groups in zip(row, found.corrupted[kind], strict=True):
+            assert share.accuracy == of_groups.accuracy
+            assert of_groups.accuracy_ci95[0] <= share.accuracy_ci95[0] <= share.accuracy_ci95[1]
+            assert share.accuracy_ci95[1] <= of_groups.accuracy_ci95[1]
+    assert found.mean.accuracy == result.mean.accuracy
+    assert found.mean.accuracy_ci95[0] < result.mean.accuracy_ci95[0]
 
 
 def test_so_many_images_are_chosen_by_the_seed(brightness, pictures, result):

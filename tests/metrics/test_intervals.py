@@ -7,7 +7,13 @@ from hypothesis import strategies as st
 from scipy.stats import binom
 from scipy.stats import t as student
 
-from eyebright.metrics.intervals import mean_interval, next_value_interval, trials_needed, wilson_interval
+from eyebright.metrics.intervals import (
+    mean_interval,
+    next_value_interval,
+    share_interval,
+    trials_needed,
+    wilson_interval,
+)
 
 
 def wilson(successes, trials, z):
@@ -87,3 +93,30 @@ def test_one_more_seed_lies_in_its_interval_as_often_as_it_says():
     intervals = [next_value_interval(row[:5].tolist()) for row in samples]
     held = np.mean([low <= row[5] <= high for row, (low, high) in zip(samples, intervals, strict=True)])
     assert 0.93 < held < 0.97
+
+
+def test_a_share_of_images_that_stand_for_themselves_has_wilsons_interval():
+    hits = np.arange(50) % 3 == 0
+    assert share_interval(hits, None, 0.9) == wilson_interval(17, 50, 0.9)
+    assert share_interval(hits, np.arange(50)) == pytest.approx(wilson_interval(17, 50), abs=0.01)
+
+
+def test_groups_that_go_together_count_as_one_image_each():
+    hits = np.repeat(np.arange(40) % 4 == 0, 10)  # all ten of a group are hits, or none is
+    low, high = share_interval(hits, np.repeat(np.arange(40), 10))
+    assert (low, high) == pytest.approx(wilson_interval(10, 40), abs=0.01)
+    assert share_interval(np.ones(400, bool), np.repeat(np.arange(40), 10)) == wilson_interval(40, 40)
+    assert share_interval(np.arange(10) < 3, np.zeros(10, np.int64)) == wilson_interval(0, 1)  # one group tells nothing
+
+
+def test_grouped_intervals_hold_the_share_as_often_as_they_say():
+    generator = np.random.default_rng(0)
+    held = {"groups": 0, "images": 0}
+    units = np.repeat(np.arange(60), 12)
+    for _ in range(400):
+        of_group = generator.beta(0.8 * 3, 0.2 * 3, 60)  # mean 0.8
+        hits = generator.random(720) < np.repeat(of_group, 12)
+        for name, interval in (("groups", share_interval(hits, units)), ("images", share_interval(hits))):
+            held[name] += interval[0] <= 0.8 <= interval[1]
+    assert held["groups"] >= 0.93 * 400
+    assert held["images"] < 0.8 * 400

@@ -20,7 +20,7 @@ from eyebright.evaluation.nearest import Neighbour
 from eyebright.evaluation.picture_grid import draw_grid, shortened
 from eyebright.evaluation.slices import Slice, describe_worst, image_parts, slice_images
 from eyebright.metrics.figures import accuracy_interval
-from eyebright.metrics.intervals import wilson_interval
+from eyebright.metrics.intervals import share_interval
 from eyebright.metrics.scores import confusion_matrix, log_losses
 
 DEFAULT_TOP = 24
@@ -65,7 +65,7 @@ class ConfusedPair:
         predicted: what they were taken for.
         count: how many were.
         n: how many images the class has.
-        share_ci95: 95% interval of count / n (Wilson).
+        share_ci95: 95% interval of count / n (`share_interval`).
     """
 
     label: str
@@ -140,15 +140,15 @@ def inspect(
         raise DataError(f"{dataset.name}: there are no images to inspect.")
     labels = labels_as_the_classifier_counts(classifier, dataset)[indices]
     probabilities = classifier.calibration.probabilities(logits)  # [n, classes]
-    confusion = confusion_matrix(labels, probabilities)
     right = probabilities.argmax(axis=1) == labels
+    units = units_of_images(dataset, indices)
     return Inspection(
         n=len(indices),
         accuracy=float(right.mean()),
-        accuracy_ci95=accuracy_interval(labels, right, units_of_images(dataset, indices)),
+        accuracy_ci95=accuracy_interval(labels, right, units),
         top_losses=_top_losses(classifier, dataset, indices, probabilities, labels, top),
-        confused_pairs=_confused_pairs(confusion, classifier.class_names),
-        slices=slice_images(right, image_parts(dataset, indices, _file_sizes(dataset, indices))),
+        confused_pairs=_confused_pairs(labels, probabilities, units, classifier.class_names),
+        slices=slice_images(right, image_parts(dataset, indices, _file_sizes(dataset, indices)), units),
     )
 
 
@@ -210,15 +210,22 @@ def _top_losses(
     return answers
 
 
-def _confused_pairs(confusion: NDArray[np.int64], names: Sequence[str]) -> list[ConfusedPair]:
-    wrong = confusion.copy()
+def _confused_pairs(
+    labels: NDArray[np.int32],
+    probabilities: NDArray[np.floating],
+    units: NDArray[np.int64] | None,
+    names: Sequence[str],
+) -> list[ConfusedPair]:
+    wrong = confusion_matrix(labels, probabilities)
     np.fill_diagonal(wrong, 0)
+    answers = probabilities.argmax(axis=1)
     pairs = []
     for place in np.argsort(-wrong, axis=None, kind="stable")[:_MOST_PAIRS].tolist():
         label, predicted = divmod(place, len(names))
-        count, n = int(wrong[label, predicted]), int(confusion[label].sum())
-        if count:
-            pairs.append(ConfusedPair(names[label], names[predicted], count, n, wilson_interval(count, n)))
+        of_class = labels == label
+        if count := int(wrong[label, predicted]):
+            share = share_interval(answers[of_class] == predicted, None if units is None else units[of_class])
+            pairs.append(ConfusedPair(names[label], names[predicted], count, int(of_class.sum()), share))
     return pairs
 
 

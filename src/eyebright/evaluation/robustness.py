@@ -13,11 +13,12 @@ from numpy.typing import NDArray
 
 from eyebright.classifier import Classifier
 from eyebright.data.dataset import Dataset
+from eyebright.data.grouping import units_of_images
 from eyebright.data.progress import shown
 from eyebright.errors import DataError, MissingExtraError, SettingsError
 from eyebright.evaluation.corruptions import CORRUPTIONS, STRENGTHS, corrupt
 from eyebright.evaluation.evaluate import labels_as_the_classifier_counts
-from eyebright.metrics.intervals import wilson_interval
+from eyebright.metrics.intervals import share_interval
 from eyebright.randomness import Stream, permutation
 from eyebright.storage import write_file
 
@@ -28,7 +29,7 @@ _COLUMNS = 4  # panels of the chart
 
 
 class Share(NamedTuple):
-    """An accuracy, 0 … 1, and its 95% interval (Wilson)."""
+    """An accuracy, 0 … 1, and its 95% interval (`share_interval`, but for a mean)."""
 
     accuracy: float
     accuracy_ci95: tuple[float, float]
@@ -42,8 +43,8 @@ class Robustness:
         n: number of images, the same ones throughout.
         clean: as they are.
         corrupted: by kind (of `CORRUPTIONS`), for the strengths 1 … 5.
-        mean: over all kinds and strengths; its interval is that of a mean over images (normal approximation), since
-            the answers to one image's changes go together.
+        mean: over all kinds and strengths; its interval is that of a mean over images (normal approximation), or over
+            the groups in which they come, since the answers to one image's changes go together.
         seed: of the choice of images and of what was drawn.
     """
 
@@ -111,8 +112,9 @@ def robustness(
         changed = np.stack([corrupt(pictures[place], kind, strength, seed) for place in some])
         correct[cell, some] = classifier.predict(changed).argmax(axis=1) == labels[some]
     rows = correct.reshape(len(CORRUPTIONS), len(STRENGTHS), -1)
-    corrupted = {kind: tuple(_share(one) for one in row) for kind, row in zip(CORRUPTIONS, rows, strict=True)}
-    return Robustness(len(chosen), _share(clean), corrupted, _mean(correct.mean(axis=0)), seed)
+    units = units_of_images(dataset, chosen)
+    corrupted = {kind: tuple(_share(one, units) for one in row) for kind, row in zip(CORRUPTIONS, rows, strict=True)}
+    return Robustness(len(chosen), _share(clean, units), corrupted, _mean(correct.mean(axis=0), units), seed)
 
 
 def draw_robustness(result: Robustness, path: Path) -> None:
@@ -149,14 +151,19 @@ def _steps(cells: int, images: int) -> Iterator[tuple[int, NDArray[np.int64]]]:
             yield cell, np.arange(start, min(images, start + _AT_ONCE))
 
 
-def _share(correct: NDArray[np.bool_]) -> Share:
-    return Share(float(correct.mean()), wilson_interval(int(correct.sum()), len(correct)))
+def _share(correct: NDArray[np.bool_], units: NDArray[np.int64] | None) -> Share:
+    return Share(float(correct.mean()), share_interval(correct, units))
 
 
-def _mean(of_images: NDArray[np.float64]) -> Share:
+def _mean(of_images: NDArray[np.float64], units: NDArray[np.int64] | None) -> Share:
     """The mean of each image's share of right answers [n]."""
     mean = float(of_images.mean())
-    spread = 1.96 * float(of_images.std(ddof=1)) / np.sqrt(len(of_images)) if len(of_images) > 1 else 1.0
+    members = np.arange(len(of_images)) if units is None else np.unique(units, return_inverse=True)[1]
+    deviations = np.bincount(members, weights=of_images - mean)  # [groups], or [n]
+    groups = len(deviations)
+    spread = 1.0
+    if groups > 1:
+        spread = 1.96 * float(np.sqrt(groups / (groups - 1) * (deviations**2).sum())) / len(of_images)
     return Share(mean, (max(0.0, mean - spread), min(1.0, mean + spread)))
 
 

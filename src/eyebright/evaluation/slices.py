@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eyebright.data.dataset import Dataset
-from eyebright.metrics.intervals import wilson_interval
+from eyebright.metrics.intervals import share_interval
 
 FEWEST_IMAGES = 20  # of a slice; of fewer, nearly any accuracy is possible
 _BINS = ("lowest", "second", "third", "highest")  # quarters
@@ -26,7 +26,7 @@ class Slice:
         name: which ones, for example "12 to 57 (lowest quarter)".
         n: number of images.
         accuracy: on them, 0 … 1.
-        interval: of it, 95% for all slices together: a Wilson interval of confidence 1 - 0.05 / m, m being the number
+        interval: of it, 95% for all slices together: `share_interval` of confidence 1 - 0.05 / m, m being the number
             of slices that were looked at (Bonferroni). Among many slices one is always bad by chance; with this the
             chance that any interval misses its accuracy is 5% at most.
     """
@@ -48,28 +48,36 @@ class Slice:
         }
 
 
-def slice_images(correct: NDArray[np.bool_], parts: Mapping[str, Mapping[str, NDArray[np.bool_]]]) -> list[Slice]:
+def slice_images(
+    correct: NDArray[np.bool_],
+    parts: Mapping[str, Mapping[str, NDArray[np.bool_]]],
+    units: NDArray[np.int64] | None = None,
+) -> list[Slice]:
     """Accuracy on each part of the images that has at least 20 of them, the worst first.
 
     Args:
         correct: bool [n], whether each image's own class came first.
         parts: by attribute and name, bool [n], which images are in the part.
+        units: int64 [n], the group of each image; None where each stands for itself. A part that is a group is taken
+            for what it is, that many images: it says nothing of other groups.
 
     Returns:
         The slices, ordered by the upper end of their interval: the first is the one that is bad beyond chance, if any
         is.
     """
     kept = [
-        (attribute, name, correct[members])
+        (attribute, name, members)
         for attribute, of_attribute in parts.items()
         for name, members in of_attribute.items()
         if FEWEST_IMAGES <= members.sum() < len(correct)
     ]
     confidence = 1 - 0.05 / max(1, len(kept))
-    slices = [
-        Slice(attribute, name, len(own), float(own.mean()), wilson_interval(int(own.sum()), len(own), confidence))
-        for attribute, name, own in kept
-    ]
+    slices = []
+    for attribute, name, members in kept:
+        own = correct[members]
+        groups = None if units is None or attribute == "group" else units[members]
+        interval = share_interval(own, groups, confidence)
+        slices.append(Slice(attribute, name, len(own), float(own.mean()), interval))
     return sorted(slices, key=lambda one: one.interval[1])
 
 

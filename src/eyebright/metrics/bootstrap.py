@@ -113,7 +113,7 @@ def percentile_interval(draws: NDArray[np.float64]) -> tuple[float, float] | Non
 
 
 def error_interval(value: float, draws: NDArray[np.float64], by_chance: float) -> tuple[float, float] | None:
-    """95% interval of a calibration error, which is too high with few images, and in the draws once more so.
+    """About 95% interval of a calibration error, which is too high with few images, and in the draws once more so.
 
     The draws deviate from the value as the value does from the truth, so what they are too high by is taken off (the
     pivotal interval; Davison and Hinkley, 1997, section 5.2.1). An error that chance alone shows may be none. The value

@@ -6,6 +6,9 @@ import math
 import statistics
 from collections.abc import Sequence
 
+import numpy as np
+from numpy.typing import NDArray
+
 _DEVIATIONS_95 = 1.96  # of a normal distribution, that 95% of it lie within
 
 
@@ -25,6 +28,36 @@ def wilson_interval(successes: int, trials: int, confidence: float = 0.95) -> tu
 
     interval = binomtest(successes, trials).proportion_ci(confidence, method="wilson")
     return float(interval.low), float(interval.high)
+
+
+def share_interval(
+    hits: NDArray[np.bool_], units: NDArray[np.int64] | None = None, confidence: float = 0.95
+) -> tuple[float, float]:
+    """Wilson's interval of a share of images; where they come in groups, of as many as they amount to.
+
+    Images of one group say less than as many of others. They amount to n divided by the design effect, the variance of
+    the share over groups in relation to that over images (Kish, 1965); where all images are hits, or none is, to as
+    many as there are groups. It is never narrower than that of the images.
+
+    Args:
+        hits: bool [n], at least one image.
+        units: int64 [n], the group of each; None where each image stands for itself.
+        confidence: 0 … 1.
+    """
+    of_images = wilson_interval(int(hits.sum()), len(hits), confidence)
+    if units is None:
+        return of_images
+    share = float(hits.mean())
+    _, members = np.unique(units, return_inverse=True)
+    deviations = np.bincount(members, weights=hits - share)  # [groups], from what the groups would have
+    groups = len(deviations)
+    amount = groups
+    if 0 < share < 1 and groups > 1:
+        variance = groups / (groups - 1) * float((deviations**2).sum()) / len(hits) ** 2
+        effect = max(1.0, variance * len(hits) / (share * (1 - share)))
+        amount = max(1, math.floor(len(hits) / effect))
+    of_groups = wilson_interval(round(share * amount), amount, confidence)
+    return min(of_images[0], of_groups[0]), max(of_images[1], of_groups[1])
 
 
 def trials_needed(successes: int, trials: int, half_width: float) -> int:
