@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.console import Console
 
-from eyebright.arrays import arrays_to_npz, npz_to_arrays
+from eyebright.arrays import arrays_to_npz
 from eyebright.backend import versions
 from eyebright.data.dataset import Dataset
 from eyebright.data.folds import fold_datasets
@@ -20,6 +20,7 @@ from eyebright.data.split import split_dataset, training_pool
 from eyebright.errors import RunError, StorageError
 from eyebright.metrics.figures import accuracy_interval
 from eyebright.metrics.scores import log_loss
+from eyebright.predictions_file import StoredPredictions
 from eyebright.run_directory import DataRecord, RunDirectory, check_free, fold_path
 from eyebright.run_series import Part, check_flags, forget_results_of_missing, train_parts
 from eyebright.settings import Settings
@@ -194,14 +195,14 @@ def _results(
 def _answers(run: trainer.Run, images: int) -> NDArray[np.float64]:
     """The calibrated log probabilities of a fold's classifier for the images of the fold, [n, classes], in order."""
     path = run.path / "test_predictions.npz"
-    try:
-        arrays = npz_to_arrays(path.read_bytes())
-        if str(arrays["weights_sha256"]) == run.results["weights_sha256"] and len(arrays["logits"]) == images:
-            return run.classifier.calibration.log_probabilities(arrays["logits"])
-        reason = "it is not of this run"
-    except (OSError, ValueError, KeyError) as error:
-        reason = str(error)
-    raise StorageError(
-        f"{path}: missing or damaged: {reason}. Remove {run.path} to have this fold trained anew, then go on with: "
+    remedy = (
+        f"Remove {run.path} to have this fold trained anew, then go on with: "
         f"{command('train', '--resume', run.path.parent)}"
     )
+    try:
+        found = StoredPredictions.read(path, len(run.classifier.class_names))
+    except StorageError as error:
+        raise StorageError(f"{error}. {remedy}") from error
+    if found.weights_sha256 != run.results["weights_sha256"] or len(found.labels) != images:
+        raise StorageError(f"{path}: it is not of this run. {remedy}")
+    return run.classifier.calibration.log_probabilities(found.logits)

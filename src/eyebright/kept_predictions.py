@@ -9,10 +9,10 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from eyebright.arrays import npz_to_arrays
 from eyebright.data.dataset import hash_keys
-from eyebright.errors import DataError, RunError
+from eyebright.errors import DataError, RunError, StorageError
 from eyebright.metrics.calibration import Calibration, check_finite
+from eyebright.predictions_file import StoredPredictions
 from eyebright.run_directory import RunDirectory
 from eyebright.suggestions import command
 
@@ -51,18 +51,15 @@ class Answers:
                 f"{run.path}: this run is not finished. Go on with it: {command('train', '--resume', run.path)}"
             )
         try:
-            arrays = npz_to_arrays(path.read_bytes())
-            labels, logits, hashes = arrays["labels"].astype(np.int32), arrays["logits"], arrays["image_sha256"]
-            made_by, units = str(arrays["weights_sha256"]), arrays.get("units")
-            _check_shapes(labels, logits, hashes, units, len(run.data.class_names))
-            check_finite(logits)
-        except FileNotFoundError as error:
-            raise RunError(f"{path}: missing. {_remedy(run)}") from error
-        except (OSError, ValueError, KeyError, DataError) as error:
+            found = StoredPredictions.read(path, len(run.data.class_names))
+            check_finite(found.logits)
+        except StorageError as error:
+            raise RunError(f"{error}. {_remedy(run)}") from error
+        except DataError as error:
             raise RunError(f"{path}: damaged: {error}. {_remedy(run)}") from error
-        if made_by != results.get("weights_sha256"):
+        if found.weights_sha256 != results.get("weights_sha256"):
             raise RunError(f"{path}: it is of another classifier than the run's. {_remedy(run)}")
-        return cls(labels, logits, hashes, units, _calibration(run))
+        return cls(found.labels, found.logits, found.image_sha256, found.units, _calibration(run))
 
 
 @dataclass(frozen=True)
@@ -197,22 +194,6 @@ def _joined_units(parts: Sequence[Predictions]) -> NDArray[np.int64] | None:
     units = [np.arange(len(part.labels)) if part.units is None else part.units for part in parts]
     firsts = np.cumsum([0, *(int(some.max()) + 1 for some in units)])
     return np.concatenate([some + first for some, first in zip(units, firsts[:-1], strict=True)])
-
-
-def _check_shapes(
-    labels: NDArray[np.int32],
-    logits: NDArray[np.floating],
-    hashes: NDArray[np.uint8],
-    units: NDArray[np.int64] | None,
-    classes: int,
-) -> None:
-    n = labels.size
-    if units is not None and (units.shape != (n,) or not np.isin(np.arange(units.max(initial=-1) + 1), units).all()):
-        raise ValueError("its groups do not fit its labels")
-    if (labels.shape, logits.shape, hashes.shape) != ((n,), (n, classes), (n, 32)):
-        raise ValueError("its arrays do not fit each other")
-    if not n or labels.min() < 0 or labels.max() >= classes:
-        raise ValueError("it has no labels, or some that are no class")
 
 
 _SAME = "Runs can be compared that were tested on the same images of the same classes (same data and --split-seed)."

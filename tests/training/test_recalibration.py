@@ -112,8 +112,8 @@ def test_other_data_are_refused(run, other_dataset):
     ("spoil", "error", "words"),
     [
         (lambda run: (run / "results.json").unlink(), RunError, "not finished. Go on with it: .*--resume"),
-        (lambda run: (run / "test_predictions.npz").unlink(), RunError, "test_predictions.npz: missing or damaged"),
-        (lambda run: (run / "test_predictions.npz").write_bytes(b"PK"), RunError, "missing or damaged"),
+        (lambda run: (run / "test_predictions.npz").unlink(), RunError, "test_predictions.npz: missing. "),
+        (lambda run: (run / "test_predictions.npz").write_bytes(b"PK"), RunError, "test_predictions.npz: damaged: "),
     ],
 )
 def test_a_run_that_cannot_be_brought_up_to_date_is_left_as_it_is(spoil, error, words, run):

@@ -129,19 +129,17 @@ def _has_test_images(run: RunDirectory, dataset: Dataset, indices: NDArray[np.in
 
     No where the run has met none yet; yes where it has lost the record of those that it met, and any may be one.
     """
-    import zipfile
-
-    from eyebright.arrays import npz_to_arrays
     from eyebright.data.dataset import hash_keys, image_hashes
-    from eyebright.errors import RunError
+    from eyebright.errors import RunError, StorageError
+    from eyebright.predictions_file import StoredPredictions
 
     path = run.path / "test_predictions.npz"
-    try:
-        tests = npz_to_arrays(path.read_bytes())["image_sha256"]
-    except FileNotFoundError:
+    if not path.exists():
         return run.test_looks > 0
-    except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile) as error:
+    try:
+        tests = StoredPredictions.read(path, len(run.data.class_names)).image_sha256
+    except StorageError as error:
         raise RunError(
-            f"{path}: damaged: it cannot be told whether these are test images of the run. Restore the file."
+            f"{error}. It cannot be told whether these are test images of the run. Restore the file."
         ) from error
     return not set(hash_keys(tests)).isdisjoint(hash_keys(image_hashes(dataset.images, indices)))

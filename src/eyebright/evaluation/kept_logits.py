@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from eyebright.arrays import npz_to_arrays
 from eyebright.classifier import Classifier
+from eyebright.predictions_file import StoredPredictions
 from eyebright.run_directory import RunDirectory
 
 
@@ -24,14 +24,6 @@ def kept_logits(
     Returns:
         float [n, classes]; None where none are kept, or others, or what is kept is damaged.
     """
-    try:
-        arrays = npz_to_arrays((run.path / f"{split}_predictions.npz").read_bytes())
-        same = (
-            str(arrays["weights_sha256"]) == classifier.weights_sha256
-            and str(arrays.get("tta", "none")) == classifier.tta
-            and np.array_equal(arrays["image_sha256"], image_sha256)
-        )
-        logits = arrays["logits"]
-    except (OSError, ValueError, KeyError):
-        return None
-    return logits if same and logits.shape == (len(image_sha256), len(classifier.class_names)) else None
+    path = run.path / f"{split}_predictions.npz"
+    kept = StoredPredictions.of_classifier(path, len(classifier.class_names), classifier.weights_sha256, classifier.tta)
+    return kept.logits if kept is not None and np.array_equal(kept.image_sha256, image_sha256) else None

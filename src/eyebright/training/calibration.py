@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
 
-from eyebright.arrays import arrays_to_npz, npz_to_arrays
 from eyebright.classifier import Classifier
 from eyebright.data.dataset import Dataset, hash_prefixes, image_hashes
 from eyebright.held_out import HeldOut
 from eyebright.metrics.calibration import DEFAULT_METHOD, CalibrationMethod
 from eyebright.metrics.calibration_fit import fit_calibration
+from eyebright.predictions_file import StoredPredictions
 from eyebright.run_directory import RunDirectory
 from eyebright.settings import Settings
-from eyebright.storage import write_file
 
 FILE = "validation_predictions.npz"
 
@@ -46,28 +43,15 @@ def held_out_predictions(
         return kept
     logits = classifier.logits(dataset.images, validation, progress=progress)
     hashes = image_hashes(dataset.images, validation)
-    arrays: dict[str, NDArray[Any]] = {
-        "labels": dataset.labels[validation],
-        "logits": logits,
-        "image_sha256": hashes,
-        "weights_sha256": np.array(classifier.weights_sha256),
-    }
-    if classifier.tta != "none":
-        arrays["tta"] = np.array(classifier.tta)
-    write_file(run.path / FILE, arrays_to_npz(arrays))
-    return HeldOut(dataset.labels[validation], logits, hash_prefixes(hashes))
+    labels = dataset.labels[validation]
+    StoredPredictions(labels, logits, hashes, classifier.weights_sha256, classifier.tta).write(run.path / FILE)
+    return HeldOut(labels, logits, hash_prefixes(hashes))
 
 
 def kept_predictions(run: RunDirectory, weights_sha256: str, tta: str) -> HeldOut | None:
     """What validation_predictions.npz holds, or None where it is missing, damaged, or of other weights or views."""
-    try:
-        arrays = npz_to_arrays((run.path / FILE).read_bytes())
-        if (str(arrays["weights_sha256"]), str(arrays.get("tta", "none"))) != (weights_sha256, tta):
-            return None
-        keys = hash_prefixes(arrays["image_sha256"])
-        return HeldOut.from_arrays({**arrays, "keys": keys}, len(run.data.class_names))
-    except (OSError, ValueError, KeyError, IndexError):
-        return None
+    kept = StoredPredictions.of_classifier(run.path / FILE, len(run.data.class_names), weights_sha256, tta)
+    return None if kept is None else HeldOut(kept.labels, kept.logits, hash_prefixes(kept.image_sha256))
 
 
 def calibrated(classifier: Classifier, method: CalibrationMethod, held_out: HeldOut) -> Classifier:

@@ -10,17 +10,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from eyebright.arrays import npz_to_arrays
 from eyebright.backend import available_threads, set_threads
 from eyebright.classifier import Classifier
 from eyebright.data.dataset import Dataset
 from eyebright.data.split import split_dataset
-from eyebright.errors import RunError
+from eyebright.errors import RunError, StorageError
 from eyebright.held_out import HeldOut
 from eyebright.metrics.calibration import Calibration, CalibrationMethod
 from eyebright.metrics.calibration_error import expected_calibration_error
 from eyebright.metrics.calibration_fit import cross_fitted_log_probabilities
 from eyebright.metrics.scores import accuracy_score, log_loss
+from eyebright.predictions_file import StoredPredictions
 from eyebright.run_directory import RunDirectory
 from eyebright.suggestions import command
 from eyebright.training.calibration import calibrated, default_method, held_out_predictions, kept_predictions
@@ -86,7 +86,7 @@ def calibrate(
         labels, logits = held_out.labels, held_out.logits
         before = _figures(labels, Calibration().log_probabilities(logits))
         after = _figures(labels, cross_fitted_log_probabilities(method, labels, logits)) if len(labels) > 1 else None
-        results = results | test_figures(classifier, test["labels"], test["logits"], test.get("units"))
+        results = results | test_figures(classifier, test.labels, test.logits, test.units)
         classifier.save(run.path / "model")
         run.write_results(results)
     return Recalibration(classifier.calibration, len(labels), before, after, results)
@@ -138,20 +138,16 @@ def _held_out(run: RunDirectory, classifier: Classifier, dataset: Dataset | None
     return held_out_predictions(run, classifier, dataset, validation, progress=progress)
 
 
-def _test_predictions(run: RunDirectory, classifier: Classifier) -> dict[str, NDArray[Any]]:
-    """What test_predictions.npz holds: `labels` [n], `logits` [n, classes] and others."""
+def _test_predictions(run: RunDirectory, classifier: Classifier) -> StoredPredictions:
     path = run.path / "test_predictions.npz"
+    stale = "The figures of results.json cannot be brought up to date. Restore the file."
     try:
-        arrays = npz_to_arrays(path.read_bytes())
-        if str(arrays["weights_sha256"]) == classifier.weights_sha256 and {"labels", "logits"} <= arrays.keys():
-            return arrays
-        reason = "it is not of this classifier"
-    except (OSError, ValueError, KeyError) as error:
-        reason = str(error)
-    raise RunError(
-        f"{path}: missing or damaged, so that the figures of results.json cannot be brought up to date: {reason}. "
-        "Restore the file."
-    )
+        found = StoredPredictions.read(path, len(classifier.class_names))
+    except StorageError as error:
+        raise RunError(f"{error}. {stale}") from error
+    if found.weights_sha256 != classifier.weights_sha256:
+        raise RunError(f"{path}: it is not of this classifier. {stale}")
+    return found
 
 
 def _figures(labels: NDArray[np.int32], log_probabilities: NDArray[np.float64]) -> dict[str, float]:

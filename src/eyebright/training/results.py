@@ -11,7 +11,6 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.console import Console
 
-from eyebright.arrays import arrays_to_npz, npz_to_arrays
 from eyebright.backend import versions
 from eyebright.classifier import Classifier
 from eyebright.data.dataset import Dataset, image_hashes
@@ -20,8 +19,8 @@ from eyebright.data.split import Split
 from eyebright.metrics.figures import accuracy_interval
 from eyebright.metrics.scores import log_loss
 from eyebright.models.inference import ViewedLogits
+from eyebright.predictions_file import StoredPredictions
 from eyebright.run_directory import RunDirectory
-from eyebright.storage import write_file
 from eyebright.training.calibration import calibrated, default_method, held_out_predictions
 from eyebright.training.checkpoint import TrainingState
 from eyebright.training.familiarity import with_known_images
@@ -135,39 +134,24 @@ def answer_test_images(
 
     A run that was killed after this point looks at what it kept, so that the test set is not met a second time.
     """
-    path = run.path / "test_predictions.npz"
-    kept = _kept_logits(path, classifier)
-    if kept is not None:
-        return kept
+    path, weights = run.path / "test_predictions.npz", classifier.weights_sha256
+    kept = StoredPredictions.of_classifier(path, len(classifier.class_names), weights, classifier.tta)
+    one_view = kept and (kept.logits if classifier.tta == "none" else kept.logits_one_view)
+    if kept is not None and one_view is not None:
+        return ViewedLogits(kept.logits, one_view)
     run.count_test_look()
     logits = classifier.viewed_logits(dataset.images, test)
     check_logits("test", logits.mean, step)  # not finite where a view's are not
-    predictions = {
-        "labels": dataset.labels[test],
-        "logits": logits.mean,
-        "image_sha256": image_hashes(dataset.images, test),
-        "weights_sha256": np.array(classifier.weights_sha256),
-    }
-    units = units_of_images(dataset, test)
-    if units is not None:
-        predictions["units"] = units
-    if classifier.tta != "none":
-        predictions |= {"tta": np.array(classifier.tta), "logits_one_view": logits.one_view}
-    write_file(path, arrays_to_npz(predictions))
+    StoredPredictions(
+        dataset.labels[test],
+        logits.mean,
+        image_hashes(dataset.images, test),
+        weights,
+        classifier.tta,
+        units_of_images(dataset, test),
+        None if classifier.tta == "none" else logits.one_view,
+    ).write(path)
     return logits
-
-
-def _kept_logits(path: Path, classifier: Classifier) -> ViewedLogits | None:
-    """The logits of this classifier that an earlier process kept, or None where there are none, or no intact ones."""
-    try:
-        arrays = npz_to_arrays(path.read_bytes())
-        made_by = (str(arrays["weights_sha256"]), str(arrays.get("tta", "none")))
-        if made_by != (classifier.weights_sha256, classifier.tta):
-            return None
-        one_view = "logits" if classifier.tta == "none" else "logits_one_view"
-        return ViewedLogits(arrays["logits"], arrays[one_view])
-    except (OSError, ValueError, KeyError):
-        return None
 
 
 def _remove_unfinished(directory: Path) -> None:
