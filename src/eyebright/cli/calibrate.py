@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
+from eyebright.cli.options import DataDir, FinishedRun, Json
 from eyebright.cli.output import print_json
 from eyebright.cli.run_data import load_run_data
 
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def calibrate(
-    run: Annotated[Path, typer.Argument(help="Directory of a finished run.")],
+    run: FinishedRun,
     data: Annotated[
         str | None, typer.Argument(help="Where the run's data lies now, if it is needed.", show_default="the run's")
     ] = None,
@@ -32,10 +33,8 @@ def calibrate(
             show_default="quadratic after label smoothing, else temperature",
         ),
     ] = None,
-    data_dir: Annotated[
-        Path | None, typer.Option(help="Where data sets of the catalogue are kept.", envvar="EYEBRIGHT_DATA")
-    ] = None,
-    json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    data_dir: DataDir = None,
+    json: Json = False,
 ) -> None:
     """Calibrate a finished run's classifier on its validation images.
 

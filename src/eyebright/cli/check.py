@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from eyebright.cli.label_errors import check_run_dir, wrong_labels
+from eyebright.cli.options import DataDir, Json
 from eyebright.cli.output import print_json, print_table
 from eyebright.picture_options import PictureOptions
 from eyebright.sources import as_text, flag
@@ -54,7 +55,7 @@ def check(
     html: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Write a page with pictures, which needs no network.")
     ] = None,
-    json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    json: Json = False,
     image_size: Annotated[str | None, _option("image_size")] = None,
     fit: Annotated[str | None, _option("fit")] = None,
     colour: Annotated[str | None, _option("colour")] = None,
@@ -67,9 +68,7 @@ def check(
     allow_outside: Annotated[
         bool, typer.Option("--allow-outside", help="Let a table name pictures outside of it.")
     ] = False,
-    data_dir: Annotated[
-        Path | None, typer.Option(help="Where data sets of the catalogue are kept.", envvar="EYEBRIGHT_DATA")
-    ] = None,
+    data_dir: DataDir = None,
 ) -> None:
     """Look for what may be wrong with data: damage, duplicates, leakage, odd images, classes that give themselves away.
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from eyebright.cli.options import DataDir
 from eyebright.cli.output import print_json, print_table
 
 if TYPE_CHECKING:
@@ -33,9 +34,7 @@ def compare(
             show_default="where they lay",
         ),
     ] = None,
-    data_dir: Annotated[
-        Path | None, typer.Option(help="Where data sets of the catalogue are kept.", envvar="EYEBRIGHT_DATA")
-    ] = None,
+    data_dir: DataDir = None,
     json: Annotated[
         bool, typer.Option("--json", help="Print JSON: an object, of more than two runs a list with one a pair.")
     ] = False,

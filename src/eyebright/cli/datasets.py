@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
-import typer
-
+from eyebright.cli.options import DataDir, Json
 from eyebright.cli.output import print_json, print_table
 
 
 def datasets(
-    data_dir: Annotated[
-        Path | None, typer.Option(help="Where data sets of the catalogue are kept.", envvar="EYEBRIGHT_DATA")
-    ] = None,
-    json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    data_dir: DataDir = None,
+    json: Json = False,
 ) -> None:
     """List the data sets that have a name."""
     from eyebright.data.catalog import CATALOG, is_here

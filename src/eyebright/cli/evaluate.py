@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from eyebright.cli.options import DataDir, Json, RunData, Split
 from eyebright.cli.output import print_json
 
 if TYPE_CHECKING:
@@ -17,17 +18,12 @@ if TYPE_CHECKING:
 
 def evaluate(
     run: Annotated[Path, typer.Argument(help="Directory of a run.")],
-    data: Annotated[
-        str | None,
-        typer.Argument(
-            help="Other data of the same classes, or where the run's data lies now.", show_default="the run's"
-        ),
-    ] = None,
+    data: RunData = None,
     checkpoint: Annotated[
         str | None,
         typer.Option(metavar="step-N", help="Evaluate this checkpoint.", show_default="the saved classifier"),
     ] = None,
-    split: Annotated[str, typer.Option(help="Which images: test, validation or train.")] = "test",
+    split: Split = "test",
     top_k: Annotated[
         int | None,
         typer.Option(
@@ -45,10 +41,8 @@ def evaluate(
             show_default="none",
         ),
     ] = None,
-    data_dir: Annotated[
-        Path | None, typer.Option(help="Where data sets of the catalogue are kept.", envvar="EYEBRIGHT_DATA")
-    ] = None,
-    json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    data_dir: DataDir = None,
+    json: Json = False,
 ) -> None:
     """Measure a run's classifier or checkpoint exactly.
 

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from eyebright.cli.flags import with_settings_flags
+from eyebright.cli.options import DataDir
 from eyebright.cli.output import check_png, console_for, print_json_line
 from eyebright.cli.run_data import load_fitted
 from eyebright.sources import as_text, flag
@@ -29,9 +30,7 @@ def find_lr(
     end: Annotated[float, typer.Option(help="Learning rate of the last step.")] = 10.0,
     steps: Annotated[int, typer.Option(min=20, max=1000, help="How many learning rates to try.")] = 100,
     output: Annotated[Path, typer.Option("-o", "--output", help="The chart (PNG).")] = Path("find-lr.png"),
-    data_dir: Annotated[
-        Path | None, typer.Option(help="Where data sets of the catalogue are kept.", envvar="EYEBRIGHT_DATA")
-    ] = None,
+    data_dir: DataDir = None,
     json: Annotated[
         bool, typer.Option("--json", help="Print the outcome as one line of JSON; what is for people goes to stderr.")
     ] = False,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from eyebright.cli.options import DataDir, FinishedRun, Json, RunData, Split
 from eyebright.cli.output import print_json, print_table
 
 if TYPE_CHECKING:
@@ -26,14 +27,9 @@ _NEAREST = 3
 
 
 def inspect(
-    run: Annotated[Path, typer.Argument(help="Directory of a finished run.")],
-    data: Annotated[
-        str | None,
-        typer.Argument(
-            help="Other data of the same classes, or where the run's data lies now.", show_default="the run's"
-        ),
-    ] = None,
-    split: Annotated[str, typer.Option(help="Which images: test, validation or train.")] = "validation",
+    run: FinishedRun,
+    data: RunData = None,
+    split: Split = "validation",
     top: Annotated[int, typer.Option(min=1, help="How many of the worst images.")] = 24,
     nearest: Annotated[
         int | None,
@@ -46,10 +42,8 @@ def inspect(
     output: Annotated[
         Path | None, typer.Option("-o", "--output", help="Folder for the pictures.", show_default="RUN/inspection")
     ] = None,
-    data_dir: Annotated[
-        Path | None, typer.Option(help="Where data sets of the catalogue are kept.", envvar="EYEBRIGHT_DATA")
-    ] = None,
-    json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    data_dir: DataDir = None,
+    json: Json = False,
 ) -> None:
     """Show where a classifier fails.
 

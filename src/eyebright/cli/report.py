@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from eyebright.cli.options import DataDir, JsonAside
 from eyebright.cli.output import print_json
 
 if TYPE_CHECKING:
@@ -42,10 +43,8 @@ def report(
         bool,
         typer.Option("--robustness", help="Measure accuracy on worse pictures, too; takes the classifier, and time."),
     ] = False,
-    data_dir: Annotated[
-        Path | None, typer.Option(help="Where data sets of the catalogue are kept.", envvar="EYEBRIGHT_DATA")
-    ] = None,
-    json: Annotated[bool, typer.Option("--json", help="Print JSON; what is for people goes to stderr.")] = False,
+    data_dir: DataDir = None,
+    json: JsonAside = False,
 ) -> None:
     """Write a run's report as one HTML file.
 

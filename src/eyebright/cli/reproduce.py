@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from eyebright.cli.options import DataDir, FinishedRun, JsonAside
 from eyebright.cli.output import console_for, print_json
 from eyebright.cli.run_data import load_run_data
 
@@ -14,7 +15,7 @@ DIFFERS = 3  # the exit code where the repetition is not the same to the bit
 
 
 def reproduce(
-    run: Annotated[Path, typer.Argument(help="Directory of a finished run.")],
+    run: FinishedRun,
     data: Annotated[
         str | None,
         typer.Option(metavar="PATH", help="Where the run's data lie now.", show_default="where they lay"),
@@ -26,11 +27,9 @@ def reproduce(
             show_default="RUN-again",
         ),
     ] = None,
-    data_dir: Annotated[
-        Path | None, typer.Option(help="Where data sets of the catalogue are kept.", envvar="EYEBRIGHT_DATA")
-    ] = None,
+    data_dir: DataDir = None,
     quiet: Annotated[bool, typer.Option("--quiet", help="Print the outcome alone.")] = False,
-    json: Annotated[bool, typer.Option("--json", help="Print JSON; what is for people goes to stderr.")] = False,
+    json: JsonAside = False,
 ) -> None:
     """Train a run again and say whether it comes to the same bits.
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from eyebright.cli.options import DataDir, FinishedRun, Json, RunData, Split
 from eyebright.cli.output import check_png, print_json, print_table
 
 if TYPE_CHECKING:
@@ -14,23 +15,16 @@ if TYPE_CHECKING:
 
 
 def robustness(
-    run: Annotated[Path, typer.Argument(help="Directory of a finished run.")],
-    data: Annotated[
-        str | None,
-        typer.Argument(
-            help="Other data of the same classes, or where the run's data lies now.", show_default="the run's"
-        ),
-    ] = None,
-    split: Annotated[str, typer.Option(help="Which images: test, validation or train.")] = "validation",
+    run: FinishedRun,
+    data: RunData = None,
+    split: Split = "validation",
     images: Annotated[int, typer.Option(min=1, help="At most so many of them, chosen by the seed.")] = 1000,
     seed: Annotated[int, typer.Option(min=0, max=2**63 - 1, help="Of that choice and of all that is drawn.")] = 0,
     output: Annotated[
         Path | None, typer.Option("-o", "--output", help="Draw a chart, too (PNG).", show_default="none")
     ] = None,
-    data_dir: Annotated[
-        Path | None, typer.Option(help="Where data sets of the catalogue are kept.", envvar="EYEBRIGHT_DATA")
-    ] = None,
-    json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    data_dir: DataDir = None,
+    json: Json = False,
 ) -> None:
     """Measure accuracy on pictures that were made worse.
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from eyebright.cli.options import Json
 from eyebright.cli.output import print_json, print_table
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ def runs(
             show_default=False,
         ),
     ] = None,
-    json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    json: Json = False,
     csv: Annotated[bool, typer.Option("--csv", help="Print CSV.")] = False,
 ) -> None:
     """List runs: their figures, and the settings in which they differ.

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from eyebright.cli.options import DataDir
 from eyebright.cli.output import check_png, console_for
 from eyebright.cli.run_data import load_fitted
 from eyebright.settings import Settings
@@ -35,9 +36,7 @@ def show_batch(
     images: Annotated[int, typer.Option(min=1, max=64, help="Images of the batch, one a row.")] = 8,
     views: Annotated[int, typer.Option(min=1, max=20, help="Epochs from this step's on, one a column.")] = 6,
     output: Annotated[Path, typer.Option("-o", "--output", help="The picture (PNG).")] = Path("batch.png"),
-    data_dir: Annotated[
-        Path | None, typer.Option(help="Where data sets of the catalogue are kept.", envvar="EYEBRIGHT_DATA")
-    ] = None,
+    data_dir: DataDir = None,
 ) -> None:
     """Draw what augmentation makes of training images.
 

@@ -11,6 +11,7 @@ import typer
 
 from eyebright.cli.flags import with_settings_flags
 from eyebright.cli.folds import check_folds, summarise_folds
+from eyebright.cli.options import DataDir
 from eyebright.cli.output import console_for, print_json_line
 from eyebright.cli.run_data import load_fitted, load_run_data
 from eyebright.cli.seeds import summarise_seeds
@@ -71,9 +72,7 @@ def train(
             show_default=False,
         ),
     ] = None,
-    data_dir: Annotated[
-        Path | None, typer.Option(help="Where data sets of the catalogue are kept.", envvar="EYEBRIGHT_DATA")
-    ] = None,
+    data_dir: DataDir = None,
     strict: Annotated[
         bool,
         typer.Option("--strict", help="Train on nothing in which the quick part of eyebright check finds something."),
