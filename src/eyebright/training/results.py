@@ -136,9 +136,10 @@ def answer_test_images(
     """
     path, weights = run.path / "test_predictions.npz", classifier.weights_sha256
     kept = StoredPredictions.of_classifier(path, len(classifier.class_names), weights, classifier.tta)
-    one_view = kept and (kept.logits if classifier.tta == "none" else kept.logits_one_view)
-    if kept is not None and one_view is not None:
-        return ViewedLogits(kept.logits, one_view)
+    if kept is not None:
+        one_view = kept.logits if classifier.tta == "none" else kept.logits_one_view
+        if one_view is not None:
+            return ViewedLogits(kept.logits, one_view)
     run.count_test_look()
     logits = classifier.viewed_logits(dataset.images, test)
     check_logits("test", logits.mean, step)  # not finite where a view's are not
