@@ -14,7 +14,8 @@ import pytest
 from eyebright.data.dataset import Dataset
 from eyebright.data.split import split_dataset
 from eyebright.errors import RunError, SettingsError, StorageError
-from eyebright.run_directory import DataRecord, RunDirectory, RunExistsError, check_free, default_path
+from eyebright.run_directory import DataRecord, RunDirectory
+from eyebright.run_paths import RunExistsError, check_free, default_path
 from eyebright.settings import Settings
 
 SETTINGS = Settings(epochs=3, learning_rate=0.1, clip_norm=2.0)
@@ -72,7 +73,8 @@ def test_processes_that_make_runs_at_the_same_time_leave_each_other_alone(data, 
     script = f"""
 import sys
 from pathlib import Path
-from eyebright.run_directory import DataRecord, RunDirectory, RunExistsError
+from eyebright.run_directory import DataRecord, RunDirectory
+from eyebright.run_paths import RunExistsError
 from eyebright.settings import Settings
 data = DataRecord.model_validate_json({data.model_dump_json()!r})
 print("ready", flush=True)

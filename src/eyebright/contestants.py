@@ -8,7 +8,8 @@ from pathlib import Path
 
 from eyebright.errors import RunError
 from eyebright.kept_predictions import Predictions
-from eyebright.run_directory import RunDirectory, is_run, member_paths
+from eyebright.run_directory import RunDirectory
+from eyebright.run_paths import is_run, member_paths
 from eyebright.suggestions import command
 
 

@@ -21,7 +21,8 @@ from eyebright.errors import RunError, StorageError
 from eyebright.metrics.figures import accuracy_interval
 from eyebright.metrics.scores import log_loss
 from eyebright.predictions_file import StoredPredictions
-from eyebright.run_directory import DataRecord, RunDirectory, check_free, fold_path
+from eyebright.run_directory import DataRecord, RunDirectory
+from eyebright.run_paths import check_free, fold_path
 from eyebright.run_series import Part, check_flags, forget_results_of_missing, train_parts
 from eyebright.settings import Settings
 from eyebright.storage import write_file

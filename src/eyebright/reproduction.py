@@ -17,7 +17,8 @@ from eyebright.data.split import split_dataset
 from eyebright.errors import RunError, TrainingInterrupted
 from eyebright.kept_predictions import FILE as TEST_PREDICTIONS
 from eyebright.kept_predictions import Predictions
-from eyebright.run_directory import RunDirectory, check_free, is_run
+from eyebright.run_directory import RunDirectory
+from eyebright.run_paths import check_free, is_run
 from eyebright.storage import read_versions, sha256
 from eyebright.suggestions import command
 from eyebright.training import trainer

@@ -13,7 +13,8 @@ from typing import Any
 
 from eyebright.errors import EyebrightError, RunError, SettingsError, suggestion
 from eyebright.paths import is_directory
-from eyebright.run_directory import RunDirectory, member_paths
+from eyebright.run_directory import RunDirectory
+from eyebright.run_paths import member_paths
 from eyebright.settings import UNUSED_BY_MODEL, Settings
 from eyebright.sources import as_text
 

@@ -15,7 +15,8 @@ from eyebright.data.dataset import Dataset
 from eyebright.data.split import split_dataset
 from eyebright.errors import RunError, SettingsError
 from eyebright.metrics.intervals import mean_interval, next_value_interval
-from eyebright.run_directory import DataRecord, RunDirectory, check_free, seed_path
+from eyebright.run_directory import DataRecord, RunDirectory
+from eyebright.run_paths import check_free, seed_path
 from eyebright.run_series import Part, check_flags, forget_results_of_missing, train_parts
 from eyebright.settings import Settings
 from eyebright.training import trainer

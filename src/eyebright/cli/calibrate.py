@@ -79,7 +79,7 @@ def calibrate(
 
 def _say_what_is_of_before(run: RunDirectory) -> None:
     """Say on standard error how the figures of several seeds, or of folds, come to be of the new calibration."""
-    from eyebright.run_directory import is_run
+    from eyebright.run_paths import is_run
     from eyebright.suggestions import command
 
     series = run.path.absolute().parent

@@ -125,7 +125,8 @@ def _class_table(pair: Pair) -> Any:
 def _restore_predictions(path: Path, data: str | None, data_dir: Path | None, *, progress: bool) -> None:
     """Where a finished run has lost what it kept of its test, ask its classifier again: a look, which is said."""
     from eyebright.kept_predictions import FILE
-    from eyebright.run_directory import RunDirectory, member_paths
+    from eyebright.run_directory import RunDirectory
+    from eyebright.run_paths import member_paths
 
     members = member_paths(path)
     for one in next(iter(members.values()), [path]):

@@ -46,7 +46,7 @@ def explain(
     A picture that cannot be read does not stop the others; the exit code is then 3, or 2 if none could be read.
     """
     from eyebright.errors import ImageError, SettingsError, suggestion
-    from eyebright.run_directory import is_run
+    from eyebright.run_paths import is_run
 
     # A saved classifier's directory holds what its manifest lists, and nothing else.
     path = output or (run if is_run(run) else Path()) / "explanation.png"

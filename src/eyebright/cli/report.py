@@ -91,7 +91,7 @@ def _checked(path: Path) -> Path:
 def _refuse(series: RunDirectory, options: Mapping[str, object]) -> None:
     """Refuse what the page of several runs does not have."""
     from eyebright.errors import RunError
-    from eyebright.run_directory import member_paths
+    from eyebright.run_paths import member_paths
 
     names = [str(path) for paths in member_paths(series.path).values() for path in paths]
     for option, given in options.items():

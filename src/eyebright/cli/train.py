@@ -128,7 +128,7 @@ def _train(
     from datetime import datetime
 
     from eyebright.data.catalog import CATALOG
-    from eyebright.run_directory import RunExistsError, check_free, default_path
+    from eyebright.run_paths import RunExistsError, check_free, default_path
 
     path = run_dir or default_path(resolved.settings, datetime.now().astimezone())
     check_free(path)

@@ -20,7 +20,8 @@ from eyebright.errors import TrainingInterrupted
 from eyebright.metrics.scores import accuracy_score, log_loss
 from eyebright.models.folding import fold
 from eyebright.picture_options import OF_PICTURE_FILES
-from eyebright.run_directory import DataRecord, RunDirectory, check_free
+from eyebright.run_directory import DataRecord, RunDirectory
+from eyebright.run_paths import check_free
 from eyebright.settings import UNUSED_BY_MODEL, Settings
 from eyebright.sources import as_text
 from eyebright.suggestions import command
