@@ -24,12 +24,12 @@ from scipy.stats import binom
 
 from eyebright import Classifier, load_dataset
 from eyebright.backend import available_threads, set_threads, tf
-from eyebright.classifier import load_weights
 from eyebright.evaluation.evaluate import evaluate
 from eyebright.metrics.bootstrap import DRAWS
 from eyebright.metrics.figures import all_figures
 from eyebright.metrics.intervals import wilson_interval
 from eyebright.models import build_model
+from eyebright.models.network import load_weights
 from machine import describe_machine
 from report import Check, check_table, publish, spread, table
 

@@ -25,7 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eyebright import Classifier, Dataset, abstention_threshold, calibrate, load_dataset
-from eyebright.classifier import npz_to_arrays
+from eyebright.arrays import npz_to_arrays
 from eyebright.data.dataset import hash_prefixes
 from eyebright.errors import DataError
 from eyebright.metrics.calibration import Calibration, CalibrationMethod

@@ -12,13 +12,16 @@ from hypothesis import strategies as st
 from scipy.special import softmax
 
 from eyebright import storage
+from eyebright.arrays import arrays_to_npz, npz_to_arrays
 from eyebright.backend import versions
-from eyebright.classifier import KIND, VERSION, Classifier, arrays_to_npz, load_weights, model_weights, npz_to_arrays
+from eyebright.classifier import Classifier
+from eyebright.classifier_parts import KIND, VERSION
 from eyebright.errors import ClassifierError, DataError, StorageError
 from eyebright.held_out import HeldOut
 from eyebright.known_images import KnownImages
 from eyebright.metrics.calibration import Calibration
 from eyebright.models import Architecture, build_model
+from eyebright.models.network import load_weights, model_weights
 
 NAMES = ("cat", "Hündchen", "a [b]")
 ARCHITECTURE = Architecture(

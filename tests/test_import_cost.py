@@ -65,3 +65,9 @@ def test_listing_the_catalogue_needs_no_backend():
     modules = imported_by(command("datasets"))
     assert "rich" in modules
     assert modules & BACKENDS == set()
+
+
+def test_what_predicts_needs_no_backend():
+    modules = imported_by("import eyebright.classifier, eyebright.prediction, eyebright.uncertainty")
+    assert "numpy" in modules
+    assert modules & BACKENDS == set()

@@ -7,9 +7,10 @@ import pytest
 
 from eyebright import Dataset, preset_settings, train
 from eyebright.backend import available_threads, keras, set_threads, tf
-from eyebright.classifier import Classifier, load_weights, model_weights
+from eyebright.classifier import Classifier
 from eyebright.models import MODELS, Architecture, build_model, measure
 from eyebright.models.inference import compiled_logits
+from eyebright.models.network import load_weights, model_weights
 from eyebright.presets import preset_names
 from eyebright.settings import UNUSED_BY_MODEL, Preprocessing, Settings
 

@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from eyebright.classifier import Classifier, model_weights
+from eyebright.classifier import Classifier
 from eyebright.errors import ClassifierError
 from eyebright.models import Architecture, build_model
+from eyebright.models.network import model_weights
 from eyebright.prediction import Prediction, predict_files
 
 NAMES = ("cat", "dog", "fox", "owl")

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from eyebright.classifier import Classifier, model_weights
+from eyebright.classifier import Classifier
 from eyebright.data.dataset import hash_prefixes, image_hashes
 from eyebright.errors import ClassifierError, DataError, SettingsError
 from eyebright.held_out import HeldOut
@@ -9,6 +9,7 @@ from eyebright.metrics.calibration import Calibration
 from eyebright.metrics.conformal import draws, fit_conformal_sets
 from eyebright.metrics.selective import threshold_for_error
 from eyebright.models import Architecture, build_model
+from eyebright.models.network import model_weights
 from eyebright.uncertainty import abstention_threshold, class_sets, conformal_sets, held_out_sets
 
 NAMES = ("ant", "bee", "cow")

@@ -1,62 +1,39 @@
-"""`Classifier`: all that predicting needs, in one directory: weights, class names, preprocessing, architecture."""
+"""`Classifier`: all that predicting needs: weights, class names, preprocessing, architecture, calibration.
+
+Neither this nor anything that it imports imports Keras: a classifier does when its weights are to compute. One that
+was loaded from an artefact computes by ONNX Runtime, from the graph in it.
+"""
 
 from __future__ import annotations
 
-import hashlib
-import json
 import os
-from collections.abc import Callable
 from copy import copy
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Self, get_args
+from typing import TYPE_CHECKING, Any, Self, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
 from eyebright import storage
-from eyebright.arrays import arrays_to_npz as arrays_to_npz  # as: for those that import it from here
-from eyebright.arrays import npz_to_arrays as npz_to_arrays
-from eyebright.backend import keras, versions
+from eyebright.architecture import Architecture
+from eyebright.artefact import GRAPH, read_artefact
+from eyebright.classifier_parts import KIND, VERSION, Saved, weights_sha256
 from eyebright.errors import ClassifierError, DataError, StorageError, suggestion
+from eyebright.golden import GOLDEN, GoldenImages
 from eyebright.held_out import HeldOut
 from eyebright.known_images import KnownImages
 from eyebright.metrics.calibration import Calibration
-from eyebright.models import Architecture, build_model
-from eyebright.models.inference import (
-    VIEWS,
-    Answers,
-    Logits,
-    LogitsFunction,
-    ViewedLogits,
-    ViewedLogitsFunction,
-    compiled_answers,
-    compiled_logits,
-    compiled_viewed_logits,
-)
-from eyebright.models.transfer import features_of, with_features
+from eyebright.paths import is_file
 from eyebright.picture_options import DEFAULT_FIT, FITS, Fit
 from eyebright.settings import TestTimeAugmentation
+from eyebright.views import Answers, Logits, ViewedLogits
 
-KIND = "eyebright-classifier"
-# An Eyebright that reads 1 alone knows no inference.json, and would answer by one view without a word; one that reads 2
-# alone would stretch every picture; one that reads 3 alone resizes by another filter, and builds other convnets; one
-# that reads 4 alone would give probabilities that are not calibrated.
-VERSION = 5
+if TYPE_CHECKING:
+    import keras
 
-# How a picture of any size and mode becomes the classifier's input; `data/decode.py` does it.
-_PICTURES = {
-    "orientation": "EXIF orientation applied",
-    "profile": "colours of an ICC profile become those of sRGB",
-    "transparency": "composited on white",
-    "dtype": "uint8, 0 … 255",
-}
-_RESIZE: dict[Fit, str] = {
-    "crop": "the middle of the input's proportions",
-    "stretch": "stretched",
-    "pad": "whole, between black bars",
-}
-
+    from eyebright.models.network import KerasNetwork
+    from eyebright.onnx_network import OnnxNetwork
 
 _PREPROCESSING = ("standardize/", "image_whitening/")  # what the names of the preprocessing's weights begin with
 
@@ -73,12 +50,13 @@ class Classifier:
         architecture: shape of the model.
         class_names: in the order of the model's outputs.
         weights: by name, as `model_weights` gives them.
-        tta: the views by whose mean it answers, see `models.inference.VIEWS`.
+        tta: the views by whose mean it answers, see `views.VIEWS`.
         fit: what is done with pictures of other proportions than the images that it takes.
         calibration: how its logits become probabilities; the softmax alone if not given.
         held_out: its answers to images that it did not learn from, for thresholds and sets of classes with a promise
             (see `uncertainty`).
         known_images: what tells images that are unlike the training images; None where that was not measured.
+        network: what computes in the place of Keras: a graph of these very weights and views.
 
     Raises:
         ClassifierError: another number of names than of classes, a calibration of other classes, or an unknown `tta`.
@@ -95,6 +73,7 @@ class Classifier:
         calibration: Calibration = Calibration(),  # noqa: B008 - immutable
         held_out: HeldOut | None = None,
         known_images: KnownImages | None = None,
+        network: OnnxNetwork | None = None,
     ) -> None:
         if len(class_names) != architecture.classes:
             raise ClassifierError(f"{len(class_names)} class names for a model of {architecture.classes} classes.")
@@ -110,7 +89,7 @@ class Classifier:
         self.calibration = calibration
         self.held_out = held_out
         self.known_images = known_images
-        self._compiled: dict[TestTimeAugmentation, ViewedLogitsFunction] = {}
+        self._onnx = network
 
     def having(
         self,
@@ -185,7 +164,10 @@ class Classifier:
             DataError: images of another shape or type.
             ClassifierError: an unknown `tta`.
         """
-        return self.viewed_logits(images, indices, tta, progress).mean
+        if self._onnx is None or tta not in (None, self.tta):
+            return self.viewed_logits(images, indices, tta, progress).mean
+        chosen = self._checked(images, indices)
+        return self._onnx.logits(images, chosen, progress) if len(chosen) else self._no_logits()
 
     def viewed_logits(
         self,
@@ -194,16 +176,19 @@ class Classifier:
         tta: TestTimeAugmentation | None = None,
         progress: bool = False,
     ) -> ViewedLogits:
-        """Logits as `logits` gives them, and besides those of one view, from the same pass over the images."""
-        self._check_images(images)
+        """Logits as `logits` gives them, and besides those of one view, from the same pass over the images.
+
+        Raises:
+            DataError: images of another shape or type.
+            ClassifierError: an unknown `tta`.
+            MissingExtraError: Keras is not installed: the graph of an artefact looks at its own views alone.
+        """
+        chosen = self._checked(images, indices)
         views = self.tta if tta is None else tta
         _check_tta(views)
-        chosen = np.arange(len(images)) if indices is None else indices
         if not len(chosen):
-            return ViewedLogits(*[np.empty((0, len(self.class_names)), np.float32)] * 2)
-        if views not in self._compiled:
-            self._compiled[views] = compiled_viewed_logits(self.model, views)
-        return self._compiled[views](images, chosen, progress)
+            return ViewedLogits(self._no_logits(), self._no_logits())
+        return self._keras.viewed_logits(images, chosen, views, progress)
 
     def features(self, images: NDArray[np.uint8], indices: NDArray[np.int64] | None = None) -> NDArray[np.floating]:
         """What the last layer reads of each image as it is (the penultimate features).
@@ -220,137 +205,106 @@ class Classifier:
         Raises:
             DataError: images of another shape or type.
         """
-        self._check_images(images)
-        chosen = np.arange(len(images)) if indices is None else indices
-        if not len(chosen):
-            return np.empty((0, features_of(self.model).output.shape[-1]), np.float32)
-        return self._compiled_features(images, chosen)
+        network = self._keras if self._onnx is None else self._onnx
+        return network.features(images, self._checked(images, indices))
 
     def answers(self, images: NDArray[np.uint8], indices: NDArray[np.int64] | None = None) -> Answers:
         """Logits as `logits` gives them and features as `features` does, from one pass over the images."""
-        self._check_images(images)
-        chosen = np.arange(len(images)) if indices is None else indices
+        chosen = self._checked(images, indices)
         if not len(chosen):
-            return Answers(self.logits(images, chosen), self.features(images, chosen))
-        return self._compiled_answers(images, chosen)
+            return Answers(self._no_logits(), self.features(images, chosen))
+        if self._onnx is not None:
+            return self._onnx.answers(images, chosen)
+        return self._keras.answers(images, chosen, self.tta)
 
-    @cached_property
-    def _compiled_answers(self) -> Callable[[NDArray[np.uint8], NDArray[np.int64]], Answers]:
-        return compiled_answers(with_features(self.model), self.tta)
-
-    @cached_property
-    def _compiled_features(self) -> LogitsFunction:
-        return compiled_logits(features_of(self.model))
-
-    def _check_images(self, images: NDArray[np.uint8]) -> None:
-        if images.dtype != np.uint8 or images.ndim != 4 or images.shape[1:] != self.image_shape:
-            raise DataError(
-                f"images must be uint8 [N, {', '.join(map(str, self.image_shape))}] with values 0 … 255; "
-                f"these are {images.dtype} {list(images.shape)}."
-            )
-
-    @cached_property
+    @property
     def model(self) -> keras.Model:
-        """The model with its weights, uint8 [B, H, W, C] → logits float32 [B, classes], by one view of each image."""
-        model = build_model(self.architecture, "float32")
-        load_weights(model, self.weights)
-        return model
+        """The Keras model, with its weights: uint8 [B, H, W, C] → logits float32 [B, classes], by one view of each.
+
+        Raises:
+            MissingExtraError: Keras is not installed.
+        """
+        return self._keras.model
 
     def save(self, directory: Path) -> None:
         """Write it as a directory that appears whole or not at all.
 
         The same classifier gives, with the same versions of Eyebright and its libraries, the same bytes.
         """
-        labels = {"class_names": list(self.class_names), "sha256": _names_sha256(self.class_names)}
-        picture = {
-            "image_shape": list(self.image_shape),
-            **_PICTURES,
-            "resize": f"{_RESIZE[self.fit]}, to the input's height and width, bilinear with antialiasing",
-            "pixels": self.architecture.preprocessing,
-            "views": VIEWS[self.tta],
-        }
-        parts = {
-            "architecture.json": storage.json_bytes(self.architecture.model_dump(mode="json", exclude_none=True)),
-            "calibration.json": storage.json_bytes(self.calibration.to_dict()),
-            "inference.json": storage.json_bytes({"tta": self.tta, "fit": self.fit}),
-            "labels.json": storage.json_bytes(labels),
-            "preprocessing.json": storage.json_bytes(picture),
-            "weights.npz": arrays_to_npz(self.weights),
-        }
-        if self.held_out is not None:
-            parts["held_out.npz"] = arrays_to_npz(self.held_out.to_arrays())
-        if self.known_images is not None:
-            parts["known_images.npz"] = arrays_to_npz(self.known_images.to_arrays())
-        storage.write_directory(directory, parts, kind=KIND, version=VERSION, versions=versions())
+        from eyebright.backend import versions
+
+        storage.write_directory(directory, self.saved.to_parts(), kind=KIND, version=VERSION, versions=versions())
+
+    @property
+    def saved(self) -> Saved:
+        """All that is saved of it."""
+        return Saved(**{name: getattr(self, name) for name in Saved._fields})
 
     @classmethod
-    def load(cls, directory: str | Path) -> Self:
-        """Read and verify a saved classifier: `RUN/model`, or the run's directory itself.
+    def load(cls, path: str | Path, *, skip_golden: bool = False) -> Self:
+        """Read and verify a saved classifier: `RUN/model`, the run's directory itself, or an artefact.
+
+        That of a directory computes by Keras; that of an artefact, which is a file, by ONNX Runtime alone.
+
+        Args:
+            path: the directory or file.
+            skip_golden: of an artefact, whether not to compute its golden images again, which takes a moment.
 
         Raises:
             ClassifierError: a part is missing, damaged (one flipped bit suffices) or of a newer version, or says what
-                this Eyebright does not know.
+                this Eyebright does not know; or an artefact's golden images get other probabilities here.
         """
-        directory = Path(directory)
-        if os.path.lexists(directory / "model"):
-            directory = directory / "model"
-        if not os.path.lexists(directory / storage.MANIFEST):
-            raise ClassifierError(f"{directory}: no saved classifier is there (a finished run has one in its model/).")
+        path = Path(path)
+        if is_file(path):
+            return cls._load_artefact(path, skip_golden=skip_golden)
+        if os.path.lexists(path / "model"):
+            path = path / "model"
+        if not os.path.lexists(path / storage.MANIFEST):
+            raise ClassifierError(f"{path}: no saved classifier is there (a finished run has one in its model/).")
         try:
-            parts = storage.read_directory(directory, kind=KIND, version=VERSION)
-            labels = json.loads(parts["labels.json"])
-            class_names = tuple(labels["class_names"])
-            if labels["sha256"] != _names_sha256(class_names):
-                raise ClassifierError(f"{directory / 'labels.json'}: the class names do not match their SHA-256.")
-            architecture = Architecture.model_validate_json(parts["architecture.json"])
-            weights = npz_to_arrays(parts["weights.npz"])
-            inference: Any = json.loads(parts.get("inference.json", b'{"tta": "none"}'))
-            tta, fit = inference["tta"], inference.get("fit", "stretch")  # which earlier versions did
-            calibration = Calibration.model_validate_json(parts.get("calibration.json", b"{}"))
-            held_out, known_images = None, None
-            if "held_out.npz" in parts:
-                held_out = HeldOut.from_arrays(npz_to_arrays(parts["held_out.npz"]), architecture.classes)
-            if "known_images.npz" in parts:
-                known_images = KnownImages.from_arrays(npz_to_arrays(parts["known_images.npz"]), architecture.classes)
+            parts = storage.read_directory(path, kind=KIND, version=VERSION)
         except StorageError as error:
             raise ClassifierError(str(error)) from error
-        except (ValueError, KeyError, TypeError) as error:  # verified, and written by another
-            raise ClassifierError(f"{directory}: no valid classifier: {error}.") from error
         try:
-            return cls(architecture, class_names, weights, tta, fit, calibration, held_out, known_images)
+            return cls(*Saved.from_parts(parts))
         except ClassifierError as error:
-            raise ClassifierError(f"{directory}: {error}") from error
+            raise ClassifierError(f"{path}: {error}") from error
 
+    @classmethod
+    def _load_artefact(cls, path: Path, *, skip_golden: bool) -> Self:
+        from eyebright.onnx_network import OnnxNetwork
 
-def weights_sha256(weights: dict[str, NDArray[Any]]) -> str:
-    """SHA-256, 64 hexadecimal digits, over the names, shapes, types and values of weights."""
-    digest = hashlib.sha256()
-    for name, array in sorted(weights.items()):
-        digest.update(f"{name} {array.dtype.str} {array.shape}\n".encode())
-        digest.update(np.ascontiguousarray(array).tobytes())
-    return digest.hexdigest()
+        parts = read_artefact(path)
+        try:
+            saved = Saved.from_parts(parts)
+            shape, classes = saved.architecture.image_shape, saved.architecture.classes
+            golden = GoldenImages.from_part(parts[GOLDEN], shape, classes)
+            classifier = cls(*saved, network=OnnxNetwork(parts[GRAPH], shape, classes, saved.tta))
+            if not skip_golden:
+                golden.check(classifier.predict)
+        except KeyError as error:
+            raise ClassifierError(f"{path}: it has no part {error}.") from error
+        except (ClassifierError, DataError) as error:
+            raise ClassifierError(f"{path}: {error}") from error
+        return classifier
 
+    def _checked(self, images: NDArray[np.uint8], indices: NDArray[np.int64] | None) -> NDArray[np.int64]:
+        """Which of the images, once these are found to be such as it takes."""
+        if images.dtype != np.uint8 or images.ndim != 4 or images.shape[1:] != self.image_shape:
+            raise DataError(
+                f"images must be uint8 [N, {', '.join(map(str, self.image_shape))}] with values 0 … 255; "
+                f"these are {images.dtype} {list(images.shape)}."
+            )
+        return np.arange(len(images)) if indices is None else indices
 
-def model_weights(model: keras.Model) -> dict[str, NDArray[Any]]:
-    """All weights of a model by name, trainable or not."""
-    return {weight.path: weight.numpy() for weight in model.weights}
+    def _no_logits(self) -> Logits:
+        return np.empty((0, len(self.class_names)), np.float32)
 
+    @cached_property
+    def _keras(self) -> KerasNetwork:
+        from eyebright.models.network import KerasNetwork
 
-def load_weights(model: keras.Model, weights: dict[str, NDArray[Any]]) -> None:
-    """Put weights into a model.
-
-    Raises:
-        ClassifierError: a weight is missing, too many, or of another shape.
-    """
-    expected = {weight.path: tuple(weight.shape) for weight in model.weights}
-    received = {name: array.shape for name, array in weights.items()}
-    if expected != received:
-        wrong = sorted(expected.items() ^ received.items())[0][0]
-        raise ClassifierError(
-            f"weight {wrong!r}: the model has {expected.get(wrong, 'none')}, the file {received.get(wrong, 'none')}."
-        )
-    for weight in model.weights:
-        weight.assign(weights[weight.path])
+        return KerasNetwork(self.architecture, self.weights)
 
 
 def _check_calibration(calibration: Calibration, architecture: Architecture) -> None:
@@ -362,7 +316,3 @@ def _check_tta(tta: TestTimeAugmentation) -> None:
     known = get_args(TestTimeAugmentation)
     if tta not in known:
         raise ClassifierError(f"tta {tta!r}: no such test-time augmentation.{suggestion(str(tta), known)}")
-
-
-def _names_sha256(class_names: tuple[str, ...]) -> str:
-    return storage.sha256("\n".join(class_names).encode())

@@ -1,7 +1,7 @@
 """Files and directories that appear whole or not at all, and say when they were damaged.
 
-A directory of parts (a checkpoint, a saved classifier) carries a `manifest.json` with the SHA-256 of every part and
-of itself, so that one flipped bit anywhere in it is noticed and named.
+Parts that belong together (a checkpoint, a saved classifier, an artefact) carry a `manifest.json` with the SHA-256 of
+every part and of itself, so that one flipped bit anywhere in them is noticed and named.
 """
 
 from __future__ import annotations
@@ -12,11 +12,13 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from eyebright.errors import StorageError
+
+Reader = Callable[[Path], bytes]
 
 MANIFEST = "manifest.json"
 _OWN_HASH = "manifest_sha256"
@@ -75,14 +77,13 @@ def write_directory(
     """
     temporary = target.with_name(f".writing-{target.name}-{os.getpid()}")
     replaced = target.with_name(f".replaced-{target.name}-{os.getpid()}")
-    files = {name: {"bytes": len(data), "sha256": sha256(data)} for name, data in sorted(parts.items())}
-    manifest = {"kind": kind, "version": version, "versions": dict(versions or {}), "files": files}
+    manifest = manifest_bytes(parts, kind=kind, version=version, versions=versions)
     try:
         with _cleaned_up(temporary), _cleaned_up(replaced):
             temporary.mkdir(parents=True)
             for name, data in parts.items():
                 _write_and_sync(temporary / name, data)
-            _write_and_sync(temporary / MANIFEST, _manifest_bytes(manifest))
+            _write_and_sync(temporary / MANIFEST, manifest)
             sync(temporary)
             if target.exists():
                 target.rename(replaced)
@@ -106,18 +107,44 @@ def read_directory(directory: Path, *, kind: str, version: int) -> dict[str, byt
     Raises:
         StorageError: a part is missing, damaged, of another kind or of a newer version. The message names it.
     """
-    manifest = _read_manifest(directory / MANIFEST)
+    return verified_parts(directory, _read, kind=kind, version=version)
+
+
+def manifest_bytes(
+    parts: Mapping[str, bytes], *, kind: str, version: int, versions: Mapping[str, str] | None = None
+) -> bytes:
+    """The manifest of parts, by the arguments of `write_directory`."""
+    files = {name: {"bytes": len(data), "sha256": sha256(data)} for name, data in sorted(parts.items())}
+    return _sealed({"kind": kind, "version": version, "versions": dict(versions or {}), "files": files})
+
+
+def verified_parts(where: Path, read: Reader, *, kind: str, version: int) -> dict[str, bytes]:
+    """Every part that a manifest names, verified by it.
+
+    Args:
+        where: the directory or archive.
+        read: gives the content of `where / name`, or raises StorageError.
+        kind: as for `write_directory`.
+        version: likewise.
+
+    Returns:
+        Content by file name.
+
+    Raises:
+        StorageError: a part is missing, damaged, of another kind or of a newer version. The message names it.
+    """
+    manifest = _unsealed(where / MANIFEST, read(where / MANIFEST))
     try:
         if manifest["kind"] != kind:
-            raise StorageError(f"{directory}: this is of kind {manifest['kind']!r}, not {kind!r}.")
+            raise StorageError(f"{where}: this is of kind {manifest['kind']!r}, not {kind!r}.")
         if manifest["version"] > version:
             raise StorageError(
-                f"{directory}: format version {manifest['version']} is newer than this Eyebright reads ({version}). "
+                f"{where}: format version {manifest['version']} is newer than this Eyebright reads ({version}). "
                 "Upgrade Eyebright."
             )
-        return {name: _read_part(directory / name, **expected) for name, expected in manifest["files"].items()}
+        return {name: _verified(where / name, read, **expected) for name, expected in manifest["files"].items()}
     except (KeyError, TypeError, AttributeError) as error:  # it matches its own SHA-256, and was written by another
-        raise StorageError(f"{directory / MANIFEST}: no manifest of this kind: {error}.") from error
+        raise StorageError(f"{where / MANIFEST}: no manifest of this kind: {error}.") from error
 
 
 def read_versions(directory: Path) -> dict[str, str]:
@@ -126,7 +153,8 @@ def read_versions(directory: Path) -> dict[str, str]:
     Raises:
         StorageError: its manifest is missing or damaged.
     """
-    versions = _read_manifest(directory / MANIFEST).get("versions")
+    path = directory / MANIFEST
+    versions = _unsealed(path, _read(path)).get("versions")
     return {name: str(value) for name, value in versions.items()} if isinstance(versions, dict) else {}
 
 
@@ -141,17 +169,16 @@ def json_bytes(value: Any) -> bytes:
     return (text + "\n").encode()
 
 
-def _manifest_bytes(manifest: dict[str, Any]) -> bytes:
+def _sealed(manifest: dict[str, Any]) -> bytes:
     return json_bytes({**manifest, _OWN_HASH: sha256(json_bytes(manifest))})
 
 
-def _read_manifest(path: Path) -> dict[str, Any]:
-    content = _read(path)
+def _unsealed(path: Path, content: bytes) -> dict[str, Any]:
     try:
         manifest: dict[str, Any] = json.loads(content)
         manifest.pop(_OWN_HASH)
         # Compared byte for byte, so that a flipped bit in its white space is noticed as well.
-        intact = _manifest_bytes(manifest) == content
+        intact = _sealed(manifest) == content
     except (ValueError, AttributeError, KeyError, TypeError, RecursionError):
         intact = False
     if not intact:
@@ -159,8 +186,8 @@ def _read_manifest(path: Path) -> dict[str, Any]:
     return manifest
 
 
-def _read_part(path: Path, *, bytes: int, sha256: str) -> bytes:  # noqa: A002 - the manifest's own names
-    content = _read(path)
+def _verified(path: Path, read: Reader, *, bytes: int, sha256: str) -> bytes:  # noqa: A002 - the manifest's own names
+    content = read(path)
     if len(content) != bytes:
         raise StorageError(f"{path}: damaged ({len(content):,} bytes where {bytes:,} were written).")
     if hashlib.sha256(content).hexdigest() != sha256:

@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from eyebright.classifier import Classifier, model_weights
+from eyebright.classifier import Classifier
 from eyebright.models import Architecture, build_model
+from eyebright.models.network import model_weights
 
 NAMES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 RECORD = 3073

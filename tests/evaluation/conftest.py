@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
-from eyebright.classifier import Classifier, model_weights
+from eyebright.classifier import Classifier
 from eyebright.models import Architecture, build_model, measure
+from eyebright.models.network import model_weights
 
 
 @pytest.fixture(scope="session")

@@ -6,9 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from eyebright.backend import keras
-from eyebright.classifier import load_weights, model_weights
 from eyebright.models import Architecture, build_model, measure
 from eyebright.models.folding import fold
+from eyebright.models.network import load_weights, model_weights
 
 SHAPE = (10, 4, 3)
 

@@ -3,7 +3,8 @@ import pytest
 
 from eyebright.backend import keras, tf
 from eyebright.models import Architecture, build_model
-from eyebright.models.inference import VIEWS, compiled_logits, compiled_viewed_logits
+from eyebright.models.inference import compiled_logits, compiled_viewed_logits
+from eyebright.views import VIEWS
 
 VIEWS_OF = {"none": 1, "mirror": 2, "mirror-shift": 6}
 every_tta = pytest.mark.parametrize("tta", VIEWS)

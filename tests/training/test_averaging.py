@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from eyebright.classifier import Classifier, model_weights
+from eyebright.classifier import Classifier
 from eyebright.models import Architecture
+from eyebright.models.network import model_weights
 from eyebright.settings import Settings
 from eyebright.training.averaging import averaging_decays
 from eyebright.training.checkpoint import Checkpoints, checkpoint_name

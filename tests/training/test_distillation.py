@@ -9,9 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from eyebright.backend import tf
-from eyebright.classifier import Classifier, model_weights
+from eyebright.classifier import Classifier
 from eyebright.data.dataset import Dataset
 from eyebright.errors import ClassifierError, SettingsError
+from eyebright.models.network import model_weights
 from eyebright.settings import Settings
 from eyebright.training.distillation import distillation_loss, teacher_logits
 from eyebright.training.objective import Objective, balanced_class_weights, cross_entropy

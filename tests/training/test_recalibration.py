@@ -5,7 +5,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from eyebright.classifier import Classifier, arrays_to_npz, npz_to_arrays
+from eyebright.arrays import arrays_to_npz, npz_to_arrays
+from eyebright.classifier import Classifier
 from eyebright.errors import DataError, EyebrightError, RunError, SettingsError
 from eyebright.metrics.calibration import Calibration
 from eyebright.metrics.calibration_error import expected_calibration_error

@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 from rich.console import Console
 
+from eyebright.arrays import arrays_to_npz, npz_to_arrays
 from eyebright.backend import available_threads
-from eyebright.classifier import Classifier, arrays_to_npz, npz_to_arrays
+from eyebright.classifier import Classifier
 from eyebright.evaluation.evaluate import evaluate
 from eyebright.metrics.calibration import Calibration
 from eyebright.metrics.calibration_fit import fit_calibration

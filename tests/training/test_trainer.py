@@ -5,10 +5,11 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from eyebright.classifier import Classifier, model_weights
+from eyebright.classifier import Classifier
 from eyebright.data.dataset import Dataset
 from eyebright.errors import RunError
 from eyebright.models import Architecture, build_model
+from eyebright.models.network import model_weights
 from eyebright.run_directory import RunDirectory
 from eyebright.training.checkpoint import Checkpoints
 from eyebright.training.trainer import train

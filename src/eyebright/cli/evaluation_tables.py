@@ -21,7 +21,7 @@ def print_evaluation(evaluation: Evaluation, what: str) -> None:
         evaluation: the figures.
         what: of which images they are.
     """
-    from eyebright.models.inference import VIEWS
+    from eyebright.views import VIEWS
 
     print(f"Accuracy {_figure(evaluation.accuracy, evaluation.accuracy_ci95, 4)} on {evaluation.n:,} images ({what})")
     print(f"Test-time augmentation {evaluation.tta}: {VIEWS[evaluation.tta]}")

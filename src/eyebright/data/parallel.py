@@ -30,7 +30,7 @@ def in_threads(work: Callable[[Task], Result], tasks: Iterable[Task]) -> Generat
     >>> list(in_threads(abs, [-1, 2, -3]))
     [1, 2, 3]
     """
-    pool = ThreadPoolExecutor(_processors(), "work")
+    pool = ThreadPoolExecutor(processors(), "work")
     try:
         yield from pool.map(work, tasks)
     finally:
@@ -49,7 +49,7 @@ def in_processes(work: Callable[[Task], Result], tasks: Iterable[Task]) -> Gener
     if sys.platform != "linux":  # a copy is unsafe elsewhere, or cannot be had
         yield from in_threads(work, tasks)
         return
-    pool = ProcessPoolExecutor(_processors(), multiprocessing.get_context("fork"), _begin_process)
+    pool = ProcessPoolExecutor(processors(), multiprocessing.get_context("fork"), _begin_process)
     try:
         with warnings.catch_warnings():
             # Of other threads, whose locks stay locked in the copy. It takes none of theirs: it only decodes.
@@ -65,7 +65,8 @@ def in_processes(work: Callable[[Task], Result], tasks: Iterable[Task]) -> Gener
         pool.shutdown(cancel_futures=True)
 
 
-def _processors() -> int:
+def processors() -> int:
+    """How many processors this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 

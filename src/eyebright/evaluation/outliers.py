@@ -16,8 +16,8 @@ from eyebright.data.progress import shown
 from eyebright.errors import DataError
 from eyebright.known_images import training_sample
 from eyebright.metrics.outliers import Mahalanobis, NearestNeighbours, Separation, energy, separation
-from eyebright.models.inference import Answers
 from eyebright.uncertainty import known_images
+from eyebright.views import Answers
 
 _AT_ONCE = 500  # images whose features are held
 Distance = Callable[[Answers], NDArray[np.float64]]

@@ -9,9 +9,9 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
+from eyebright.architecture import Architecture
 from eyebright.backend import keras
 from eyebright.errors import SettingsError
-from eyebright.models.architecture import Architecture
 from eyebright.models.convnet import build_convnet
 from eyebright.models.fully_connected import build_fully_connected
 from eyebright.models.local import LocalDense

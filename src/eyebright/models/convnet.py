@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from eyebright.architecture import Architecture
 from eyebright.backend import keras
-from eyebright.models.architecture import Architecture
 from eyebright.models.convolution import Convolution
 from eyebright.models.layers import preprocess
 from eyebright.models.normalization import FusedBatchNormalization

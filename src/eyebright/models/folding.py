@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from eyebright.architecture import Architecture
 from eyebright.backend import keras
-from eyebright.models.architecture import Architecture
 
 _NORM_EPSILON = keras.layers.BatchNormalization().epsilon
 

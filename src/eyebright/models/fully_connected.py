@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from eyebright.architecture import Architecture
 from eyebright.backend import keras
-from eyebright.models.architecture import Architecture
 from eyebright.models.layers import TruncatedNormal, preprocess
 from eyebright.models.local import LocalDense
 

@@ -1,13 +1,9 @@
-"""A model's logits over many images, in batches, each image seen once or in several views (test-time augmentation).
-
-The views and their weights are those of K. Jordan, "94% on CIFAR-10 in 3.29 Seconds on a Single GPU" (2024,
-arXiv 2404.00498).
-"""
+"""A model's logits over many images, in batches, each image seen once or in several views, see `eyebright.views`."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,53 +11,9 @@ from numpy.typing import NDArray
 from eyebright.backend import keras, tf
 from eyebright.data.progress import shown
 from eyebright.settings import TestTimeAugmentation
+from eyebright.views import VIEW_WEIGHTS, Answers, Images, Logits, ViewedLogits, batches
 
-# Of images × views, so that many views of an image need no more memory than one, nor large images more than small ones.
-_VIEWS_AT_ONCE = 1000
-_VALUES_AT_ONCE = 2**22
-
-Images = NDArray[np.uint8]
-Logits = NDArray[np.floating]
 LogitsFunction = Callable[[Images, NDArray[np.int64]], Logits]
-
-# What each test-time augmentation does, for people.
-VIEWS: dict[TestTimeAugmentation, str] = {
-    "none": "the image as it is",
-    "mirror": "the mean of the logits of the image and of its mirror image (left and right exchanged)",
-    "mirror-shift": "the weighted mean of the logits of six views: the image and its mirror image (¼ each), and both "
-    "seen through a frame that lies one pixel up and left, and one pixel down and right (⅛ each; beyond its edge the "
-    "image is reflected)",
-}
-# The weights of the views, in the order in which `_views` makes them.
-_WEIGHTS: dict[TestTimeAugmentation, tuple[float, ...]] = {
-    "none": (1,),
-    "mirror": (1 / 2, 1 / 2),
-    "mirror-shift": (1 / 4, 1 / 8, 1 / 8, 1 / 4, 1 / 8, 1 / 8),
-}
-
-
-class ViewedLogits(NamedTuple):
-    """Logits of some images.
-
-    Attributes:
-        mean: [n, classes], the weighted mean over the views of each image.
-        one_view: [n, classes], of each image as it is.
-    """
-
-    mean: Logits
-    one_view: Logits
-
-
-class Answers(NamedTuple):
-    """What a classifier makes of some images.
-
-    Attributes:
-        logits: [n, classes], the weighted mean over the views of each image.
-        features: [n, d], what the last layer reads of each image as it is.
-    """
-
-    logits: Logits
-    features: NDArray[np.floating]
 
 
 class ViewedLogitsFunction(Protocol):
@@ -122,12 +74,9 @@ def _compiled(
         input_signature=[tf.TensorSpec([None, *model.input.shape[1:]], tf.uint8)],
         autograph=False,  # nothing in it depends on a tensor's value; to look for it takes a tenth of a second
     )
-    views_at_once = min(_VIEWS_AT_ONCE, _VALUES_AT_ONCE // int(np.prod(model.input.shape[1:])))
-    images_at_once = max(1, views_at_once // len(_WEIGHTS[tta]))
 
     def in_batches(images: Images, indices: NDArray[np.int64], progress: bool) -> tuple[NDArray[np.floating], ...]:
-        batches = [indices[start : start + images_at_once] for start in range(0, len(indices), images_at_once)]
-        parts = shown(batches, "Images", len(indices), len, progress=progress)
+        parts = shown(batches(indices, model.input.shape[1:], tta), "Images", len(indices), len, progress=progress)
         outputs = zip(*(compiled(images[batch]) for batch in parts), strict=True)
         return tuple(np.concatenate([part.numpy() for part in of_parts]) for of_parts in outputs)
 
@@ -147,7 +96,7 @@ def _viewed(model: keras.Model, images: Any, tta: TestTimeAugmentation) -> tuple
     if features is not None:
         features = features[: keras.ops.shape(images)[0]]
     logits = keras.ops.reshape(logits, (len(views), -1, logits.shape[-1]))  # [views, B, classes]
-    weights = keras.ops.reshape(keras.ops.convert_to_tensor(_WEIGHTS[tta], logits.dtype), (-1, 1, 1))
+    weights = keras.ops.reshape(keras.ops.convert_to_tensor(VIEW_WEIGHTS[tta], logits.dtype), (-1, 1, 1))
     return keras.ops.sum(weights * logits, axis=0), logits[0], features
 
 

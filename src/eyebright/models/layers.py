@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtr, ndtri
 
+from eyebright.architecture import Architecture, Pixels
 from eyebright.backend import keras
-from eyebright.models.architecture import Architecture, Pixels
 from eyebright.models.whitening import ImageWhitening
 from eyebright.randomness import Stream, uniforms
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from eyebright.architecture import Architecture
 from eyebright.backend import keras
-from eyebright.models.architecture import Architecture
 from eyebright.models.layers import preprocess
 
 

@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from eyebright.architecture import Architecture
 from eyebright.backend import keras
-from eyebright.models.architecture import Architecture
 from eyebright.models.backbones import application_features
 from eyebright.models.convnet import build_convnet
 from eyebright.models.fully_connected import build_fully_connected

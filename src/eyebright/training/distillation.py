@@ -6,10 +6,11 @@ from collections.abc import Callable
 from typing import Any
 
 from eyebright.backend import keras, tf
-from eyebright.classifier import Classifier, load_weights
+from eyebright.classifier import Classifier
 from eyebright.data.dataset import Dataset
 from eyebright.errors import ClassifierError, SettingsError
 from eyebright.models import build_model
+from eyebright.models.network import load_weights
 from eyebright.run_directory import RunDirectory
 from eyebright.settings import Settings
 

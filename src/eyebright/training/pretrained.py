@@ -18,13 +18,14 @@ from pydantic import TypeAdapter
 from rich.console import Console
 
 from eyebright import storage
+from eyebright.architecture import DEFAULT_BACKBONE
 from eyebright.arrays import arrays_to_npz, npz_to_arrays
 from eyebright.backend import available_threads, keras, set_threads, versions
-from eyebright.classifier import Classifier, weights_sha256
+from eyebright.classifier import Classifier
+from eyebright.classifier_parts import weights_sha256
 from eyebright.data.dataset import Dataset
 from eyebright.errors import ClassifierError, DownloadError, SettingsError, StorageError, suggestion
 from eyebright.models import Architecture
-from eyebright.models.architecture import DEFAULT_BACKBONE
 from eyebright.models.backbones import application_of_file, application_of_imagenet
 from eyebright.models.transfer import is_head, standardised
 from eyebright.paths import expanded, is_directory, is_file

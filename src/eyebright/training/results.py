@@ -18,7 +18,6 @@ from eyebright.data.grouping import units_of_images
 from eyebright.data.split import Split
 from eyebright.metrics.figures import accuracy_interval
 from eyebright.metrics.scores import log_loss
-from eyebright.models.inference import ViewedLogits
 from eyebright.predictions_file import StoredPredictions
 from eyebright.run_directory import RunDirectory
 from eyebright.training.calibration import calibrated, default_method, held_out_predictions
@@ -26,6 +25,7 @@ from eyebright.training.checkpoint import TrainingState
 from eyebright.training.familiarity import with_known_images
 from eyebright.training.health import check_logits
 from eyebright.training.progress import say
+from eyebright.views import ViewedLogits
 
 
 def finish_run(

@@ -13,12 +13,13 @@ from numpy.typing import NDArray
 from rich.console import Console
 
 from eyebright.backend import available_threads, keras, set_threads
-from eyebright.classifier import Classifier, model_weights
+from eyebright.classifier import Classifier
 from eyebright.data.dataset import Dataset
 from eyebright.data.split import Split, split_dataset
 from eyebright.errors import TrainingInterrupted
 from eyebright.metrics.scores import accuracy_score, log_loss
 from eyebright.models.folding import fold
+from eyebright.models.network import model_weights
 from eyebright.picture_options import OF_PICTURE_FILES
 from eyebright.run_directory import DataRecord, RunDirectory
 from eyebright.run_paths import check_free
