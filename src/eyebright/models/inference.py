@@ -41,7 +41,7 @@ def compiled_viewed_logits(model: keras.Model, tta: TestTimeAugmentation) -> Vie
         A function of images and indices, as `compiled_logits` gives it, but to both the mean over the views and the
         logits of the images as they are, which it costs nothing to have besides.
     """
-    in_batches = _compiled(lambda images: _viewed(model, images, tta)[:2], model, tta)
+    in_batches = _compiled(lambda images: viewed(model, images, tta)[:2], model, tta)
 
     def logits(images: Images, indices: NDArray[np.int64], progress: bool = False) -> ViewedLogits:
         return ViewedLogits(*in_batches(images, indices, progress))
@@ -58,7 +58,7 @@ def compiled_answers(model: keras.Model, tta: TestTimeAugmentation) -> Callable[
     """
 
     def of_batch(images: Any) -> tuple[Any, Any]:
-        mean, _, features = _viewed(model, images, tta)
+        mean, _, features = viewed(model, images, tta)
         return mean, features
 
     in_batches = _compiled(of_batch, model, tta)
@@ -83,7 +83,7 @@ def _compiled(
     return in_batches
 
 
-def _viewed(model: keras.Model, images: Any, tta: TestTimeAugmentation) -> tuple[Any, Any, Any]:
+def viewed(model: keras.Model, images: Any, tta: TestTimeAugmentation) -> tuple[Any, Any, Any]:
     """The mean over the views and the first view's logits, [B, classes], of images uint8 [B, H, W, C].
 
     Third are the first view's features, [B, d], where the model gives features, else None.
@@ -113,4 +113,4 @@ def _views(images: Any, tta: TestTimeAugmentation) -> list[Any]:
         y, x = min(1, height - 1), min(1, width - 1)
         padded = keras.ops.pad(images, ((0, 0), (y, y), (x, x), (0, 0)), mode="reflect")
         views += [padded[:, :height, :width], padded[:, 2 * y :, 2 * x :]]
-    return views + [keras.ops.flip(view, axis=2) for view in views]
+    return views + [view[:, :, ::-1] for view in views]  # a slice: what exports it has no better way to turn one round
