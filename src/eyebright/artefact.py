@@ -20,6 +20,8 @@ KIND = "eyebright-artefact"
 VERSION = 1
 SUFFIX = ".eyebright"
 GRAPH = "model.onnx"
+CARD = "README.md"
+ABOUT = "about.json"
 
 _MOST_BYTES = 2**31  # of a file: what a zip of the old kind can hold, and more than any classifier on a CPU has
 _MOST_MEMBERS = 64
@@ -49,7 +51,7 @@ def artefact_bytes(parts: Mapping[str, bytes], versions: Mapping[str, str]) -> b
 
 
 def read_artefact(path: Path) -> dict[str, bytes]:
-    """Read every part of an artefact, and verify all of the file.
+    """Read every part of an artefact, its manifest with them, and verify all of the file.
 
     Raises:
         ClassifierError: it cannot be read, is no artefact, damaged, larger than any artefact, of a newer version, or
@@ -99,7 +101,7 @@ def _parts(path: Path, archive: zipfile.ZipFile, size: int) -> dict[str, bytes]:
     parts = storage.verified_parts(path, read, kind=KIND, version=VERSION)
     if extra := {member.filename for member in members} - {*parts, storage.MANIFEST}:
         raise ClassifierError(f"{path / min(extra)}: its manifest names no such member: the file was tampered with.")
-    return parts
+    return {**parts, storage.MANIFEST: archive.read(storage.MANIFEST)}
 
 
 def _check_members(path: Path, members: list[zipfile.ZipInfo], size: int) -> None:

@@ -6,6 +6,7 @@ was loaded from an artefact computes by ONNX Runtime, from the graph in it.
 
 from __future__ import annotations
 
+import json
 import os
 from copy import copy
 from functools import cached_property
@@ -17,7 +18,7 @@ from numpy.typing import NDArray
 
 from eyebright import storage
 from eyebright.architecture import Architecture
-from eyebright.artefact import GRAPH, read_artefact
+from eyebright.artefact import ABOUT, GRAPH, read_artefact
 from eyebright.classifier_parts import KIND, VERSION, Saved, weights_sha256
 from eyebright.errors import ClassifierError, DataError, StorageError, suggestion
 from eyebright.golden import GOLDEN, GoldenImages
@@ -89,6 +90,7 @@ class Classifier:
         self.calibration = calibration
         self.held_out = held_out
         self.known_images = known_images
+        self.about: dict[str, Any] = {}  # of what comes from an artefact, what its run knew, see `packaging.facts`
         self._onnx = network
 
     def having(
@@ -282,10 +284,13 @@ class Classifier:
             classifier = cls(*saved, network=OnnxNetwork(parts[GRAPH], shape, classes, saved.tta))
             if not skip_golden:
                 golden.check(classifier.predict)
+            classifier.about = json.loads(parts[ABOUT])
         except KeyError as error:
             raise ClassifierError(f"{path}: it has no part {error}.") from error
         except (ClassifierError, DataError) as error:
             raise ClassifierError(f"{path}: {error}") from error
+        except ValueError as error:
+            raise ClassifierError(f"{path}: {ABOUT}: no JSON: {error}.") from error
         return classifier
 
     def _checked(self, images: NDArray[np.uint8], indices: NDArray[np.int64] | None) -> NDArray[np.int64]:

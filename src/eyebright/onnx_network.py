@@ -15,7 +15,8 @@ from eyebright.views import Answers, Images, Logits, batches
 
 INPUT = "images"
 OUTPUTS = ("probabilities", "logits", "features")
-_ERRORS_ALONE = 3  # a level of ONNX Runtime's log
+_SILENT = 4  # of ONNX Runtime's log, beside which its errors are raised
+_NOWHERE = "/nowhere/no-such-folder"
 
 
 class OnnxNetwork:
@@ -46,7 +47,9 @@ class OnnxNetwork:
 
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads or processors()
-        options.log_severity_level = _ERRORS_ALONE
+        options.log_severity_level = _SILENT
+        # A graph may name files to read weights from. Of what it has all lies in its bytes: it finds none.
+        options.add_session_config_entry("session.model_external_initializers_file_folder_path", _NOWHERE)
         try:
             self._session: Any = onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
         except Exception as error:  # its exceptions have no common class of their own

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import compress
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 
 from eyebright.classifier import Classifier
 from eyebright.data.decode import decode_image
+from eyebright.data.parallel import in_threads
 from eyebright.errors import ImageError
 from eyebright.metrics.conformal import ConformalSets
 from eyebright.uncertainty import image_draws, known_images
@@ -78,12 +80,13 @@ def predict_files(
         unlike_distance: past it a picture is unlike the training images, `KnownImages.threshold`; None does not ask.
 
     Yields:
-        One prediction a path, in the order given. A picture that cannot be read has its error in its place; the
-        others are answered.
+        One prediction a path, in the order given, `_PICTURES_AT_ONCE` at a time. A picture that cannot be read has
+        its error in its place; the others are answered.
     """
+    decode = partial(_decoded, classifier=classifier)
     for start in range(0, len(paths), _PICTURES_AT_ONCE):
         chunk = paths[start : start + _PICTURES_AT_ONCE]
-        decoded = [_decoded(path, classifier) for path in chunk]
+        decoded = list(in_threads(decode, chunk))
         pictures = [picture for picture in decoded if isinstance(picture, np.ndarray)]
         answers = (
             _answers(classifier, np.stack(pictures), top, min_confidence, sets, unlike_distance)

@@ -28,6 +28,7 @@ class Stream(IntEnum):
     CORRUPTION = 8
     EXPLANATION = 9
     OUTLIERS = 10
+    GOLDEN = 11
 
 
 def random_words(seed: int, stream: Stream, step: int, count: int) -> NDArray[np.uint64]:

@@ -74,7 +74,7 @@ def test_what_fails_is_said_on_standard_error_as_well(flags, finished, pictures,
 
 @pytest.mark.parametrize("flags", [(), ("--csv",), ("--json",)])
 def test_all_failing_is_exit_code_2(flags, finished, pictures, command):
-    paths = [pictures / "words.png", pictures / "truncated.jpg", pictures]
+    paths = [pictures / "words.png", pictures / "truncated.jpg", pictures / "none.png"]
     code, out, err = command("predict", finished.path, *paths, *flags)
     assert code == 2
     assert "Traceback" not in err

@@ -19,6 +19,7 @@ from eyebright.cli.evaluate import evaluate
 from eyebright.cli.explain import explain
 from eyebright.cli.find_lr import find_lr
 from eyebright.cli.inspect import inspect
+from eyebright.cli.package import package
 from eyebright.cli.plot import plot
 from eyebright.cli.predict import predict
 from eyebright.cli.report import report
@@ -40,8 +41,8 @@ app = typer.Typer(
     epilog="Begin with: eyebright train",
 )
 for command in (
-    train, check, find_lr, evaluate, report, calibrate, inspect, robustness, compare, runs, reproduce, predict, explain,
-    plot, show_batch, tensorboard, datasets,
+    train, check, find_lr, evaluate, report, calibrate, inspect, robustness, compare, runs, reproduce, package, predict,
+    explain, plot, show_batch, tensorboard, datasets,
 ):  # fmt: skip
     app.command()(command)
 app.add_typer(cache.app, name="cache")

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from eyebright.cli.output import check_png
-from eyebright.cli.predict import expanded
+from eyebright.cli.picture_paths import expanded
 
 _METHODS = ("grad-cam", "smoothgrad", "integrated-gradients", "occlusion")
 

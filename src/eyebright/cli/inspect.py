@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from eyebright.cli.options import DataDir, FinishedRun, Json, RunData, Split
+from eyebright.cli.options import DataDir, Json, RunData, Split
 from eyebright.cli.output import print_json, print_table
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ _NEAREST = 3
 
 
 def inspect(
-    run: FinishedRun,
+    run: Annotated[Path, typer.Argument(help="Directory of a finished run; or an artefact.")],
     data: RunData = None,
     split: Split = "validation",
     top: Annotated[int, typer.Option(min=1, help="How many of the worst images.")] = 24,
@@ -43,15 +43,32 @@ def inspect(
         Path | None, typer.Option("-o", "--output", help="Folder for the pictures.", show_default="RUN/inspection")
     ] = None,
     data_dir: DataDir = None,
+    skip_golden: Annotated[
+        bool, typer.Option("--skip-golden", help="Of an artefact: do not compute its golden images again.")
+    ] = False,
     json: Json = False,
 ) -> None:
-    """Show where a classifier fails.
+    """Show where a classifier fails; or of an artefact, what is in it.
 
     The images with the largest losses, the classes that are mistaken for each other most often, the training images
     that are nearest to the worst images, and accuracy on parts of the images: by class, brightness, contrast,
     sharpness, group, and size in the file. Where the run has kept its answers, no model is run; a run of one on test
     images counts as a look, which results.json records.
+
+    Of an artefact every part is verified, its golden images are computed again, and all that it says is printed; the
+    other options are for runs.
     """
+    from eyebright.paths import is_file
+
+    if is_file(run):
+        from eyebright.cli.inspect_artefact import inspect_artefact
+        from eyebright.errors import SettingsError
+
+        if (data, nearest, output) != (None, None, None):
+            raise SettingsError(f"{run}: this is a file: DATA, --nearest and --output are for runs. Leave them out.")
+
+        inspect_artefact(run, skip_golden=skip_golden, json=json)
+        return
     from eyebright.cli.run_images import check_split, load_run_images, saved_classifier
     from eyebright.run_directory import RunDirectory
 

@@ -2,29 +2,35 @@
 
 from __future__ import annotations
 
-import csv as csv_format
-import glob
-import json as json_format
-import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
-from eyebright.cli.output import print_json, print_table
+from eyebright.cli.picture_paths import expanded
+from eyebright.cli.prediction_output import (
+    Tally,
+    print_predictions_csv,
+    print_predictions_json,
+    print_predictions_table,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from eyebright.classifier import Classifier
     from eyebright.metrics.conformal import ConformalMethod, ConformalSets
-    from eyebright.prediction import Prediction
+
+_MANY = 1000  # pictures, that take more than a moment
 
 
 def predict(
-    run: Annotated[Path, typer.Argument(help="Directory of a finished run, or of a saved classifier.")],
-    images: Annotated[list[str], typer.Argument(help="Picture files or globs, of any size and mode.")],
+    run: Annotated[Path, typer.Argument(help="A finished run's directory, a saved classifier's, or an artefact.")],
+    images: Annotated[
+        list[str],
+        typer.Argument(
+            help="Picture files, globs or folders, of any size and mode; - reads paths from standard input, one a line."
+        ),
+    ],
     top: Annotated[int, typer.Option(min=1, help="How many classes to name for each picture.")] = 5,
     json: Annotated[bool, typer.Option("--json", help="Print JSON: an array, one object a picture.")] = False,
     csv: Annotated[
@@ -68,10 +74,14 @@ def predict(
             show_default="0.01",
         ),
     ] = None,
+    skip_golden: Annotated[
+        bool, typer.Option("--skip-golden", help="Do not compute an artefact's golden images again: faster.")
+    ] = False,
 ) -> None:
     """Name what pictures show, with probabilities.
 
-    A picture that cannot be read does not stop the others; the exit code is then 3, or 2 if none could be read.
+    Answers come in the order in which the pictures are given, of JSON and CSV each as soon as it is there. A picture
+    that cannot be read does not stop the others; the exit code is then 3, or 2 if none could be read.
 
     What --target-error and --conformal promise is for pictures like the run's validation images, and the former is
     shown on these with 95% confidence. What validation images let expect is said on standard error.
@@ -88,10 +98,12 @@ def predict(
     if json and csv:
         raise SettingsError("--json and --csv exclude each other: give one of the two.")
     from eyebright.classifier import Classifier
+    from eyebright.data.progress import shown
     from eyebright.prediction import predict_files
     from eyebright.uncertainty import conformal_sets
 
-    classifier = Classifier.load(run)
+    paths = expanded(images)
+    classifier = Classifier.load(run, skip_golden=skip_golden)
     if target_error is not None or min_confidence is not None:
         min_confidence = _threshold(classifier, min_confidence, target_error)
     sets = None
@@ -100,36 +112,25 @@ def predict(
         sets = conformal_sets(classifier, conformal, method, per_class=per_class)
         _describe_sets(classifier, sets)
     distance, cannot_tell = _unlike_distance(classifier, unlike_share)
-    found = predict_files(
-        classifier, expanded(images), top, min_confidence=min_confidence, sets=sets, unlike_distance=distance
-    )
-    predictions = list(found)
+    found = predict_files(classifier, paths, top, min_confidence=min_confidence, sets=sets, unlike_distance=distance)
     given = {"abstained": min_confidence, "set": sets, "unlike_training": distance}
     asked = [name for name, value in given.items() if value is not None]
+    tally = Tally()
+    # A bar would stand amid the answers where these are printed on a terminal one by one.
+    bar = len(paths) > _MANY and not ((json or csv) and sys.stdout.isatty())
+    predictions = shown(tally.of(found), "Pictures", len(paths), lambda _: 1, progress=bar)
     if json:
-        print_json([prediction.to_dict() for prediction in predictions])
+        print_predictions_json(predictions)
     elif csv:
-        _print_csv(predictions, asked)
+        print_predictions_csv(predictions, asked)
     else:
-        _print_table(predictions, asked)
-    _say_what_is_unlike(predictions, unlike_share, cannot_tell)
-    failed = [prediction for prediction in predictions if prediction.error is not None]
+        print_predictions_table(predictions, asked)
+    _say_what_is_unlike(tally, unlike_share, cannot_tell)
     if not json:
-        for prediction in failed:
-            print(prediction.error, file=sys.stderr)
-    if failed:
-        raise typer.Exit(2 if len(failed) == len(predictions) else 3)
-
-
-def expanded(patterns: Iterable[str]) -> list[str]:
-    """Files as they are, and what globs match; a glob that matches nothing stays, to be reported as not there."""
-    paths: list[str] = []
-    for pattern in patterns:
-        matches: list[str] = []
-        if any(character in pattern for character in "*?[") and not os.path.lexists(pattern):
-            matches = sorted(glob.glob(pattern, recursive=True))  # noqa: PTH207 - Path.glob takes no absolute pattern
-        paths += matches or [pattern]
-    return paths
+        for error in tally.errors:
+            print(error, file=sys.stderr)
+    if tally.errors:
+        raise typer.Exit(3 if tally.answered else 2)
 
 
 def _check(
@@ -216,53 +217,20 @@ def _unlike_distance(classifier: Classifier, share: float | None) -> tuple[float
         return None, str(error)
 
 
-def _say_what_is_unlike(predictions: list[Prediction], share: float | None, cannot_tell: str) -> None:
+def _say_what_is_unlike(tally: Tally, share: float | None, cannot_tell: str) -> None:
     """Say on standard error how many pictures are unlike the training images, if any is, or why nobody can tell."""
     from eyebright.known_images import DEFAULT_SHARE
 
-    answered = sum(prediction.error is None for prediction in predictions)
-    if not answered:
+    if not tally.answered:
         return
     if cannot_tell:
         print(cannot_tell, file=sys.stderr)
         return
-    unlike = sum(prediction.unlike_training is True for prediction in predictions)
-    if unlike:
-        verb, pictures = "is" if unlike == 1 else "are", "picture" if answered == 1 else "pictures"
+    if tally.unlike:
+        verb, pictures = "is" if tally.unlike == 1 else "are", "picture" if tally.answered == 1 else "pictures"
         expected = 1 / (DEFAULT_SHARE if share is None else share)
         print(
-            f"{unlike:,} of {answered:,} {pictures} {verb} unlike anything that it was trained on: 1 in {expected:.3g} "
-            "of such as it knows would be.",
+            f"{tally.unlike:,} of {tally.answered:,} {pictures} {verb} unlike anything that it was trained on: 1 in "
+            f"{expected:.3g} of such as it knows would be.",
             file=sys.stderr,
         )
-
-
-def _print_csv(predictions: list[Prediction], asked: list[str]) -> None:
-    writer = csv_format.writer(sys.stdout, lineterminator="\n")
-    writer.writerow(["image", "rank", "label", "probability", "error", *asked])
-    for prediction in predictions:
-        if prediction.error is not None:
-            writer.writerow([prediction.image, "", "", "", prediction.error, *("" for _ in asked)])
-        answer = prediction.to_dict()
-        besides = [json_format.dumps(answer.get(name), ensure_ascii=False) for name in asked]
-        for rank, (label, probability) in enumerate(prediction.top, 1):
-            writer.writerow([prediction.image, rank, label, f"{probability:.6f}", "", *besides])
-
-
-def _print_table(predictions: list[Prediction], asked: list[str]) -> None:
-    from rich.table import Table
-
-    answered = [prediction for prediction in predictions if prediction.error is None]
-    if not answered:
-        return
-    table = Table("image", "label", "probability", "next likeliest", *(name.replace("_", " ") for name in asked))
-    for prediction in answered:
-        (label, probability), *others = prediction.top
-        then = ", ".join(f"{name} {p:.3f}" for name, p in others[:4])
-        besides = {
-            "abstained": "yes" if prediction.abstained else "no",
-            "set": ", ".join(prediction.classes or ()) or "none",
-            "unlike_training": "yes" if prediction.unlike_training else "no",
-        }
-        table.add_row(prediction.image, label, f"{probability:.4f}", then, *(besides[name] for name in asked))
-    print_table(table)

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eyebright.errors import DataError, SettingsError
+from eyebright.metrics.beta import beta_cdf, beta_quantile
 
 CONFIDENCE = 0.95  # of the promise
 _STEPS = 50  # thresholds tried: one for each fiftieth of the images
@@ -165,9 +166,7 @@ def error_bound(errors: int, accepted: int) -> float:
     >>> round(error_bound(0, 299), 4)
     0.01
     """
-    from scipy.stats import beta
-
-    return float(beta.ppf(CONFIDENCE, errors + 1, accepted - errors)) if errors < accepted else 1.0
+    return beta_quantile(CONFIDENCE, errors + 1, accepted - errors) if errors < accepted else 1.0
 
 
 def check_target(target_error: float) -> None:
@@ -219,7 +218,6 @@ def _probability_of_so_few(
 
     The binomial distribution, by the beta function, which takes expected numbers of errors, too.
     """
-    from scipy.special import betainc
-
     possible = np.minimum(errors, accepted - 1)
-    return np.where(errors < accepted, betainc(accepted - possible, possible + 1, 1 - risk), 1.0)
+    few = [beta_cdf(1 - risk, n - k, k + 1) for k, n in zip(possible.tolist(), accepted.tolist(), strict=True)]
+    return np.where(errors < accepted, few, 1.0)
