@@ -30,9 +30,9 @@ $(BUILT): requirements.lock $(REBUILD)
 	@echo "Building $(VENV) from requirements.lock with $(PYTHON): once, a minute or two"
 	@"$(PYTHON)" -m venv --clear $(VENV)
 ifneq ($(UV),)
-	@"$(UV)" pip install --quiet --compile-bytecode --python $(BIN)/python --require-hashes -r requirements.lock
+	@"$(UV)" pip install --quiet --compile-bytecode --python $(BIN)/python --no-deps --require-hashes -r requirements.lock
 else
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements.lock
 endif
 	@echo "$(CURDIR)" > $(BUILT)
 
