@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +14,7 @@ from eyebright.settings import TestTimeAugmentation
 from eyebright.views import Answers, Images, Logits, batches
 
 INPUT = "images"
-OUTPUTS = ("probabilities", "logits", "features")
+OUTPUTS: tuple[Literal["probabilities", "logits", "features"], ...] = ("probabilities", "logits", "features")
 _SILENT = 4  # of ONNX Runtime's log, beside which its errors are raised
 _NOWHERE = "/nowhere/no-such-folder"
 

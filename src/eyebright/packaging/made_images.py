@@ -74,7 +74,8 @@ def _gradient(image_shape: tuple[int, int, int], numbers: _Numbers) -> NDArray[n
     y, x = np.mgrid[:height, :width] + 0.5
     along = down * y / height + right * x / width  # [H, W]
     share = ((along - along.min()) / max(float(np.ptp(along)), 1e-9))[..., None]
-    return (1 - share) * colours[0] + share * colours[1]
+    image: NDArray[np.float64] = (1 - share) * colours[0] + share * colours[1]
+    return image
 
 
 def _shapes(image_shape: tuple[int, int, int], numbers: _Numbers) -> NDArray[np.float64]:
