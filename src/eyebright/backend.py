@@ -18,10 +18,10 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 
 @contextlib.contextmanager
-def _quiet_native_stderr() -> Iterator[None]:
-    """Hold back what native code writes to standard error; show it only where the import fails.
+def quiet_native_stderr() -> Iterator[None]:
+    """Hold back what native code writes to standard error; show it only where what is done meanwhile fails.
 
-    TensorFlow logs at its import whatever its log level.
+    TensorFlow logs at its import and in its converter whatever its log level.
     """
     if sys.stderr is not None:
         sys.stderr.flush()
@@ -45,7 +45,7 @@ def _quiet_native_stderr() -> Iterator[None]:
 
 
 try:
-    with _quiet_native_stderr():
+    with quiet_native_stderr():
         import keras
         import numpy as np
         import tensorflow as tf
@@ -57,7 +57,7 @@ except ModuleNotFoundError as error:
 # Each run of a process compiles functions of its own, as cross-validation does a fold: that is no mistake to warn of.
 tf.get_logger().addFilter(lambda record: "triggered tf.function retracing" not in record.getMessage())
 
-__all__ = ["available_threads", "keras", "set_threads", "tf", "versions"]
+__all__ = ["available_threads", "keras", "quiet_native_stderr", "set_threads", "tf", "versions"]
 
 
 def versions() -> dict[str, str]:

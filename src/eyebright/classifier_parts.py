@@ -52,22 +52,26 @@ class Saved(NamedTuple):
     held_out: HeldOut | None
     known_images: KnownImages | None
 
-    def to_parts(self) -> dict[str, bytes]:
-        """Content by file name. The same classifier gives the same bytes."""
-        labels = {"class_names": list(self.class_names), "sha256": _names_sha256(self.class_names)}
-        picture = {
+    @property
+    def preprocessing(self) -> dict[str, Any]:
+        """How a picture becomes the input, and what is done with that, in words."""
+        return {
             "image_shape": list(self.architecture.image_shape),
             **_PICTURES,
             "resize": f"{_RESIZE[self.fit]}, to the input's height and width, bilinear with antialiasing",
             "pixels": self.architecture.preprocessing,
             "views": VIEWS[self.tta],
         }
+
+    def to_parts(self) -> dict[str, bytes]:
+        """Content by file name. The same classifier gives the same bytes."""
+        labels = {"class_names": list(self.class_names), "sha256": _names_sha256(self.class_names)}
         parts = {
             "architecture.json": storage.json_bytes(self.architecture.model_dump(mode="json", exclude_none=True)),
             "calibration.json": storage.json_bytes(self.calibration.to_dict()),
             "inference.json": storage.json_bytes({"tta": self.tta, "fit": self.fit}),
             "labels.json": storage.json_bytes(labels),
-            "preprocessing.json": storage.json_bytes(picture),
+            "preprocessing.json": storage.json_bytes(self.preprocessing),
             "weights.npz": arrays_to_npz(self.weights),
         }
         if self.held_out is not None:

@@ -8,6 +8,7 @@
     ├── StorageError         a file or directory that could not be written or does not verify
     │   ├── CheckpointError  no checkpoint of a run can be used
     │   └── ClassifierError  a saved classifier that is damaged, missing or of another version
+    ├── ExportError          an exported file would not answer as the classifier does
     ├── RunError             a run directory: missing, taken, finished, in use, contradicted
     ├── TrainingError        the loss became infinite or not a number
     ├── MissingExtraError    an optional part of Eyebright is not installed
@@ -55,6 +56,10 @@ class CheckpointError(StorageError):
 
 class ClassifierError(StorageError):
     """A saved classifier that cannot be loaded."""
+
+
+class ExportError(EyebrightError):
+    """An exported file that would not answer as the classifier does; it is not written."""
 
 
 class RunError(EyebrightError):

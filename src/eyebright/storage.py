@@ -33,12 +33,24 @@ def write_file(path: Path, content: bytes) -> None:
     """
     temporary = _temporary(path)
     try:
-        with _cleaned_up(temporary):
+        with cleaned_up(temporary):
             _write_and_sync(temporary, content)
             temporary.replace(path)
             sync(path.parent)
     except OSError as error:
         raise StorageError(_cannot_write(path, error)) from error
+
+
+def make_directory(path: Path) -> None:
+    """Make a directory where there is none yet.
+
+    Raises:
+        StorageError: it cannot be made.
+    """
+    try:
+        path.mkdir(exist_ok=True)
+    except OSError as error:
+        raise StorageError(f"{path}: the directory cannot be made: {error.strerror or error}.") from error
 
 
 def check_writable(path: Path) -> None:
@@ -51,7 +63,7 @@ def check_writable(path: Path) -> None:
         if path.is_dir():
             raise StorageError(f"{path}: cannot be written: it is a directory.")
         temporary = _temporary(path)
-        with _cleaned_up(temporary):
+        with cleaned_up(temporary):
             temporary.touch()
     except OSError as error:
         raise StorageError(f"{path}: cannot be written: {error.strerror or error}.") from error
@@ -76,26 +88,38 @@ def write_directory(
         StorageError: it cannot be written; nothing is left of it and what was there before stays.
     """
     temporary = target.with_name(f".writing-{target.name}-{os.getpid()}")
-    replaced = target.with_name(f".replaced-{target.name}-{os.getpid()}")
     manifest = manifest_bytes(parts, kind=kind, version=version, versions=versions)
     try:
-        with _cleaned_up(temporary), _cleaned_up(replaced):
+        with cleaned_up(temporary):
             temporary.mkdir(parents=True)
             for name, data in parts.items():
                 _write_and_sync(temporary / name, data)
             _write_and_sync(temporary / MANIFEST, manifest)
             sync(temporary)
-            if target.exists():
-                target.rename(replaced)
-            try:
-                temporary.rename(target)
-            except OSError:
-                if replaced.exists():
-                    replaced.rename(target)
-                raise
-            sync(target.parent)
+            put_in_place(temporary, target)
     except OSError as error:
         raise StorageError(_cannot_write(target, error)) from error
+
+
+def put_in_place(temporary: Path, target: Path) -> None:
+    """Give a file or directory that was written under another name, beside it, its own name.
+
+    What has that name is replaced; a directory is put aside first, and back where the other cannot take its place.
+
+    Raises:
+        OSError: it cannot.
+    """
+    replaced = target.with_name(f".replaced-{target.name}-{os.getpid()}")
+    with cleaned_up(replaced):
+        if target.is_dir():
+            target.rename(replaced)
+        try:
+            temporary.replace(target)
+        except OSError:
+            if replaced.exists():
+                replaced.rename(target)
+            raise
+        sync(target.parent)
 
 
 def read_directory(directory: Path, *, kind: str, version: int) -> dict[str, bytes]:
@@ -230,7 +254,7 @@ def _temporary(path: Path) -> Path:
 
 
 @contextlib.contextmanager
-def _cleaned_up(path: Path) -> Iterator[None]:
+def cleaned_up(path: Path) -> Iterator[None]:
     """Remove a temporary file or directory on the way out, however that is."""
     try:
         yield

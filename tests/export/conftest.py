@@ -3,10 +3,11 @@
 import numpy as np
 import pytest
 
-from eyebright.classifier import Classifier, model_weights
+from eyebright.classifier import Classifier
 from eyebright.metrics.calibration import Calibration, Curve
 from eyebright.models import Architecture, build_model, measure
 from eyebright.models.backbones import APPLICATIONS
+from eyebright.models.network import model_weights
 
 CLASSES = 5
 CURVE = Curve(before=(0.0, 0.2, 0.2000001, 0.9, 1.0), after=(1e-3, 0.1, 0.4, 0.4, 0.99))

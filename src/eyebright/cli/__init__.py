@@ -17,6 +17,7 @@ from eyebright.cli.compare import compare
 from eyebright.cli.datasets import datasets
 from eyebright.cli.evaluate import evaluate
 from eyebright.cli.explain import explain
+from eyebright.cli.export import export
 from eyebright.cli.find_lr import find_lr
 from eyebright.cli.inspect import inspect
 from eyebright.cli.package import package
@@ -41,8 +42,8 @@ app = typer.Typer(
     epilog="Begin with: eyebright train",
 )
 for command in (
-    train, check, find_lr, evaluate, report, calibrate, inspect, robustness, compare, runs, reproduce, package, predict,
-    explain, plot, show_batch, tensorboard, datasets,
+    train, check, find_lr, evaluate, report, calibrate, inspect, robustness, compare, runs, reproduce, package, export,
+    predict, explain, plot, show_batch, tensorboard, datasets,
 ):  # fmt: skip
     app.command()(command)
 app.add_typer(cache.app, name="cache")

@@ -21,7 +21,7 @@ INPUT = "images"
 
 
 def network(
-    classifier: Classifier, outputs: tuple[Output, ...] = ("probabilities",), *, batch: int | None = None
+    classifier: Classifier, outputs: tuple[Output, ...] = ("probabilities",), *, wide: bool = True
 ) -> Callable[[Any], dict[str, Any]]:
     """A classifier from pixels to calibrated probabilities: preprocessing, views and calibration are inside.
 
@@ -31,7 +31,7 @@ def network(
         classifier: whose answers it gives.
         outputs: which of "probabilities" (float32 [N, classes]), "logits" (float32 [N, classes], the mean over the
             classifier's views) and "features" (float32 [N, d], what the last layer reads of each image as it is).
-        batch: the number of images that it takes at once; None for any number.
+        wide: whether it may compute in float64, which some runtimes cannot, where that decides: see `calibrated`.
 
     Returns:
         A `tf.function` of `images`, uint8 [N, H, W, C], to its outputs by name, in the order given. It holds on to the
@@ -47,10 +47,10 @@ def network(
         logits, _, features = viewed(model, images, classifier.tta)
         made = {"logits": logits, "features": features}
         if "probabilities" in outputs:
-            made["probabilities"] = calibrated(classifier.calibration, logits)
+            made["probabilities"] = calibrated(classifier.calibration, logits, wide=wide)
         return {name: tf.identity(made[name], name) for name in outputs}
 
-    images = tf.TensorSpec([batch, *classifier.image_shape], tf.uint8, INPUT)
+    images = tf.TensorSpec([None, *classifier.image_shape], tf.uint8, INPUT)
     function = tf.function(answers, input_signature=[images], autograph=False)
     function.model = model
     with _inlined():
@@ -72,11 +72,11 @@ def _inlined() -> Iterator[None]:
         tf.config.run_functions_eagerly(before)
 
 
-def calibrated(calibration: Calibration, logits: Any) -> Any:
+def calibrated(calibration: Calibration, logits: Any, *, wide: bool = True) -> Any:
     """`Calibration.probabilities` in TensorFlow's operations: float32 [N, classes] → float32 [N, classes].
 
-    Curves of an isotonic calibration are followed in float64: where they are steep, the last bits of a probability in
-    float32 would decide.
+    Curves of an isotonic calibration are followed in float64 where that may be (`wide`): where they are steep, the last
+    bits of a probability in float32 would decide.
     """
     if calibration.method == "temperature":
         logits = logits / np.float32(calibration.temperature)
@@ -86,7 +86,9 @@ def calibrated(calibration: Calibration, logits: Any) -> Any:
     elif calibration.method == "vector":
         logits = logits * np.float32(calibration.scale) + np.float32(calibration.bias)
     elif calibration.method == "isotonic":
-        columns = tf.unstack(tf.nn.softmax(tf.cast(logits, tf.float64)), calibration.classes, axis=1)
+        columns = tf.unstack(
+            tf.nn.softmax(tf.cast(logits, tf.float64 if wide else tf.float32)), calibration.classes, axis=1
+        )
         followed = [_followed(curve, column) for curve, column in zip(calibration.curves, columns, strict=True)]
         probabilities = tf.stack(followed, axis=1)
         return tf.cast(probabilities / tf.reduce_sum(probabilities, axis=1, keepdims=True), tf.float32)
@@ -94,10 +96,13 @@ def calibrated(calibration: Calibration, logits: Any) -> Any:
 
 
 def _followed(curve: Any, column: Any) -> Any:
-    """`numpy.interp`, float64 [N] → [N]: the height of the first point, and of each piece as much as lies behind."""
+    """`numpy.interp`, [N] → [N]: the height of the first point, and of each piece as much as lies behind."""
     before, after = np.array(curve.before), np.array(curve.after)
-    shares = tf.clip_by_value((column[:, None] - before[:-1]) / np.diff(before), 0.0, 1.0)  # [N, points - 1]
-    return after[0] + tf.reduce_sum(shares * np.diff(after), axis=1)
+    first, widths, steps = (
+        array.astype(column.dtype.as_numpy_dtype) for array in (before[:-1], np.diff(before), np.diff(after))
+    )
+    shares = tf.clip_by_value((column[:, None] - first) / widths, 0.0, 1.0)  # [N, points - 1]
+    return curve.after[0] + tf.reduce_sum(shares * steps, axis=1)
 
 
 def _check(outputs: tuple[Output, ...]) -> None:

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-import importlib
 import logging
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from eyebright.backend import tf
 from eyebright.classifier import Classifier
-from eyebright.errors import MissingExtraError
 from eyebright.export.metadata import metadata
 from eyebright.export.network import INPUT, Output, network
+from eyebright.export.onnx_quantization import quantized
+from eyebright.export.parity import Answer, extra
+from eyebright.export.quantization import Quantization
+from eyebright.views import Images
 
 OPSET = 18  # what ONNX Runtime has had since 1.14, of February 2023
 
@@ -34,11 +38,9 @@ def onnx_graph(classifier: Classifier, outputs: tuple[Output, ...] = ("probabili
         SettingsError: no outputs, or unknown ones.
         MissingExtraError: onnx or tf2onnx is not installed.
     """
-    onnx, tf2onnx = _libraries()
+    (onnx,) = extra("onnx")
     function = network(classifier, outputs)
-    model, _ = tf2onnx.convert.from_function(
-        function, function.input_signature, opset=OPSET, custom_op_handlers={"Erfc": (_erfc, [])}
-    )
+    model = _converted(function)
     _put_constants_in(model.graph, function)
     _put_in_order(model.graph, outputs)
     onnx.helper.set_model_props(model, metadata(classifier))
@@ -46,15 +48,51 @@ def onnx_graph(classifier: Classifier, outputs: tuple[Output, ...] = ("probabili
     return bytes(model.SerializeToString(deterministic=True))
 
 
-def _libraries() -> tuple[Any, Any]:
-    try:
-        onnx, tf2onnx = (importlib.import_module(name) for name in ("onnx", "tf2onnx"))
-    except ModuleNotFoundError as error:
-        if error.name not in {"onnx", "tf2onnx"}:
-            raise
-        raise MissingExtraError("Export", "export") from error
+def _converted(function: Any) -> Any:
+    """A `tf.function` as an ONNX model, by tf2onnx.
+
+    Its way of moving transpositions about is left out: it makes wrong graphs of a layer normalisation of maps of one
+    pixel (ConvNeXt's last ones, of small images), and runtimes move them by themselves.
+    """
+    loader, graphs, optimizer, convert = extra(
+        "tf2onnx.tf_loader", "tf2onnx.tfonnx", "tf2onnx.optimizer", "tf2onnx.convert"
+    )
     logging.getLogger("tf2onnx").setLevel(logging.ERROR)  # it tells of its every step
-    return onnx, tf2onnx
+    concrete = function.get_concrete_function()
+    inputs = [tensor.name for tensor in concrete.inputs if tensor.dtype != tf.resource]
+    outputs = [tensor.name for tensor in concrete.outputs]
+    names = convert.tensor_names_from_structed(concrete, inputs, outputs)
+    frozen = loader.from_function(concrete, inputs, outputs)
+    with tf.Graph().as_default() as graph:
+        tf.import_graph_def(frozen, name="")
+        converted = graphs.process_tf_graph(
+            graph,
+            opset=OPSET,
+            input_names=inputs,
+            output_names=outputs,
+            tensors_to_rename=names,
+            custom_op_handlers={"Erfc": (_erfc, [])},
+        )
+        steps = {name: step for name, step in optimizer._get_optimizers().items() if name != "optimize_transpose"}
+        # `False`: nor is the whole graph, weights and all, copied before each step in case that it fails.
+        return optimizer.optimize_graph(converted, False, optimizers=steps).make_model("eyebright")
+
+
+def write(classifier: Classifier, path: Path, quantize: Quantization | None, images: Images) -> None:
+    """Write an ONNX file; see `Format`."""
+    graph = onnx_graph(classifier)
+    path.write_bytes(graph if quantize is None else quantized(graph, quantize, images))
+
+
+def read(path: Path) -> Answer:
+    """What an ONNX model answers, by ONNX Runtime on the processor."""
+    (onnxruntime,) = extra("onnxruntime")
+    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+
+    def answer(images: Images) -> Any:
+        return session.run(["probabilities"], {INPUT: images})[0]
+
+    return answer
 
 
 def _erfc(context: Any, node: Any, _name: str, _arguments: list[Any]) -> None:

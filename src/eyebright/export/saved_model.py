@@ -1,0 +1,46 @@
+"""A classifier as a TensorFlow SavedModel, for TensorFlow Serving and whatever else reads one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from eyebright.backend import tf
+from eyebright.classifier import Classifier
+from eyebright.export.metadata import write_metadata
+from eyebright.export.network import INPUT, network
+from eyebright.export.parity import Answer
+from eyebright.export.quantization import Quantization
+from eyebright.views import Images
+
+SIGNATURE = "serving_default"
+
+
+def save(function: Any, directory: Path) -> None:
+    """Write a network as a SavedModel.
+
+    Args:
+        function: as `network` gives it. Its signature, "serving_default", takes `images` uint8 [N, H, W, C].
+        directory: where, anew.
+    """
+    module = tf.Module()
+    module.model, module.function = function.model, function  # what holds the variables, and what is computed of them
+    tf.saved_model.save(module, str(directory), signatures={SIGNATURE: function})
+
+
+def write(classifier: Classifier, path: Path, _quantize: Quantization | None, _images: Images) -> None:
+    """Write a SavedModel with metadata beside it; see `Format`."""
+    save(network(classifier), path)
+    write_metadata(path, classifier)
+
+
+def read(path: Path) -> Answer:
+    """What a SavedModel answers, by TensorFlow."""
+    loaded = tf.saved_model.load(str(path))
+    signature = loaded.signatures[SIGNATURE]
+
+    def answer(images: Images) -> Any:
+        return signature(**{INPUT: tf.constant(images)})["probabilities"].numpy()
+
+    answer.loaded = loaded  # type: ignore[attr-defined] - it holds the variables
+    return answer
