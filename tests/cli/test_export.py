@@ -14,7 +14,7 @@ from eyebright import Classifier, preset_settings, train
 def augmented(tmp_path_factory, digits):
     """A run whose training disturbs images and features as strongly as can be."""
     settings = preset_settings(
-        "default", model="cnn", channels=(8, 12), max_steps=40, batch_size=50, dropout=0.5, augmentation="strong"
+        "default", model="cnn", channels=(8, 12), max_steps=40, batch_size=50, dropout=0.5, augment="strong"
     )
     return train(settings, digits, tmp_path_factory.mktemp("augmented") / "run").path
 

@@ -25,7 +25,8 @@ def save(function: Any, directory: Path) -> None:
     """
     module = tf.Module()
     module.model, module.function = function.model, function  # what holds the variables, and what is computed of them
-    tf.saved_model.save(module, str(directory), signatures={SIGNATURE: function})
+    options = tf.saved_model.SaveOptions(experimental_custom_gradients=False)  # nobody will train it
+    tf.saved_model.save(module, str(directory), signatures={SIGNATURE: function}, options=options)
 
 
 def write(classifier: Classifier, path: Path, _quantize: Quantization | None, _images: Images) -> None:
