@@ -1,0 +1,1 @@
+"""A classifier put to work: its web page."""
