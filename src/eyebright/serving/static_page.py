@@ -1,7 +1,8 @@
 """A classifier as a page that runs it in the browser: a folder of static files, which any web server can publish.
 
 The page's own files are those that `eyebright serve` has, but for `asking.js`: that asks the classifier in the browser
-instead of a server. Beside them lie the network (`model.onnx`), what is known of it (`classifier.json`), and ONNX Runtime.
+instead of a server. Beside them lie the network (`model.onnx`), what is known of it (`classifier.json`), and ONNX
+Runtime.
 """
 
 from __future__ import annotations
@@ -22,7 +23,9 @@ from eyebright.data.decode import decode_image
 from eyebright.errors import MissingExtraError, StorageError
 from eyebright.metrics.outliers import ClassDirections
 from eyebright.randomness import Stream, random_words
+from eyebright.serving.model import ServedModel
 from eyebright.storage import MANIFEST, json_bytes, write_directory
+from eyebright.uncertainty import known_images
 
 KIND, VERSION = "eyebright-web-page", 1
 _PAGE = ("index.html", "style.css", "icon.svg", "page.js", "pictures.js", "showing.js")
@@ -30,31 +33,26 @@ _IN_BROWSER = ("asking.js", "resize.js", "onnxruntime-web-license.txt")
 _GOLDEN = 4  # pictures; each costs the browser one answer before the first
 
 
-def static_page(
-    classifier: Classifier,
-    graph: bytes,
-    about: Mapping[str, Any],
-    unlike_distance: float | None,
-    runtime: Mapping[str, bytes],
-) -> dict[str, bytes]:
+def static_page(model: ServedModel, graph: bytes, runtime: Mapping[str, bytes]) -> dict[str, bytes]:
     """The files of a page.
 
     Args:
-        classifier: whose answers the browser must give.
-        graph: its network as ONNX, with the outputs "probabilities" and, where it is to tell unlike pictures, "features".
-        about: what is known of it, as `GET /about` of a server answers.
-        unlike_distance: past it a picture is unlike the training images; None where it does not tell.
+        model: whose answers the browser must give, with its rules for abstaining and unlike pictures.
+        graph: its network as ONNX, with the outputs "probabilities" and "features".
         runtime: files of `web_runtime`.
 
     Returns:
-        Content by file name. The same classifier gives the same bytes.
+        Content by file name. The same model gives the same bytes.
+
+    Raises:
+        MissingExtraError: onnx is not installed.
     """
-    if unlike_distance is not None and classifier.known_images is not None:
-        graph = with_distances(graph, classifier.known_images.score)
+    classifier = model.classifier
+    graph = for_browsers(graph, None if model.unlike_distance is None else known_images(classifier).score)
     known = {
-        "about": {**about, "explains": False},
-        "unlike_distance": unlike_distance,
-        "bytes": len(graph) + sum(map(len, runtime.values())),
+        "about": {**model.describe(), "explains": False},
+        "unlike_distance": model.unlike_distance,
+        "bytes": len(graph) + len(runtime["onnxruntime-web.wasm"]),  # to show how much of it has come
         "golden": golden(classifier),
     }
     folder = resources.files("eyebright.serving")
@@ -74,8 +72,12 @@ def write_static_page(target: Path, parts: Mapping[str, bytes], versions: Mappin
     write_directory(target, parts, kind=KIND, version=VERSION, versions=versions)
 
 
-def with_distances(graph: bytes, directions: ClassDirections) -> bytes:
-    """A network that gives "distances" float32 [N], those of `ClassDirections`, in the place of "features".
+def for_browsers(graph: bytes, known: ClassDirections | None) -> bytes:
+    """A network that gives "probabilities" and, where it is to tell unlike pictures, "distances" float32 [N].
+
+    Args:
+        graph: an ONNX model with the outputs "probabilities" float32 [N, classes] and "features" float32 [N, d].
+        known: what gives the distances of features; None for a network without them.
 
     Raises:
         MissingExtraError: onnx is not installed.
@@ -85,15 +87,28 @@ def with_distances(graph: bytes, directions: ClassDirections) -> bytes:
     except ModuleNotFoundError as error:
         raise MissingExtraError("Export", "export") from error
     model = onnx.load_from_string(graph)
-    node, constants = onnx.helper.make_node, model.graph.initializer
-    for name, value in {
-        "directions": directions.directions.T,  # [d, classes]
+    outputs = [output for output in model.graph.output if output.name == "probabilities"]
+    if known is not None:
+        _add_distances(onnx, model.graph, known)
+        outputs.append(onnx.helper.make_tensor_value_info("distances", onnx.TensorProto.FLOAT, ["N"]))
+    del model.graph.output[:]
+    model.graph.output.extend(outputs)
+    onnx.checker.check_model(model, full_check=True)
+    return bytes(model.SerializeToString(deterministic=True))
+
+
+def _add_distances(onnx: Any, graph: Any, known: ClassDirections) -> None:
+    """`ClassDirections.distances` as nodes of a graph, from "features" to "distances"."""
+    numbers = {
+        "directions": np.ascontiguousarray(known.directions.T),  # [d, classes]
         "tiny": np.float32(np.finfo(np.float32).tiny),
         "one": np.float32(1),
         "axis": np.array([1]),
-    }.items():
-        constants.append(onnx.numpy_helper.from_array(np.ascontiguousarray(value), f"unlike/{name}"))
-    model.graph.node.extend(
+    }
+    for name, value in numbers.items():
+        graph.initializer.append(onnx.numpy_helper.from_array(np.asarray(value), f"unlike/{name}"))
+    node = onnx.helper.make_node
+    graph.node.extend(
         [
             node("Sign", ["features"], ["unlike/sign"]),
             node("Abs", ["features"], ["unlike/size"]),
@@ -107,15 +122,10 @@ def with_distances(graph: bytes, directions: ClassDirections) -> bytes:
             node("Sub", ["unlike/one", "unlike/nearest"], ["distances"]),
         ]
     )
-    kept = [output for output in model.graph.output if output.name != "features"]
-    del model.graph.output[:]
-    model.graph.output.extend([*kept, onnx.helper.make_tensor_value_info("distances", onnx.TensorProto.FLOAT, ["N"])])
-    onnx.checker.check_model(model, full_check=True)
-    return bytes(model.SerializeToString(deterministic=True))
 
 
 def golden(classifier: Classifier) -> list[dict[str, Any]]:
-    """Made pictures with the probabilities that the classifier gives them, for the browser to compare its own with.
+    """Made pictures (PNG, base64) with the probabilities that the classifier gives them, for the browser to compare.
 
     One is of the size that it takes, the others larger, smaller and of other proportions: reading and resizing are
     compared as well.

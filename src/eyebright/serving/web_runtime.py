@@ -51,9 +51,9 @@ def web_runtime(archive: Path | None = None) -> dict[str, bytes]:
             found[name] = (folder / name).read_bytes()
         except FileNotFoundError:
             raise StorageError(
-                f"A page that runs the classifier in the browser brings {NAME} along, which is not here. Fetch it with: "
-                f"npm pack {PACKAGE}   Then give what that wrote: --web-runtime {NAME}-{VERSION}.tgz   (In a checkout "
-                "of the repository, once for all: make web-runtime)"
+                f"A page that runs the classifier in the browser brings {NAME} along, which is not here. Fetch it "
+                f"with: npm pack {PACKAGE}   Then give what that wrote: --web-runtime {NAME}-{VERSION}.tgz   (In a "
+                "checkout of the repository, once for all: make web-runtime)"
             ) from None
         _verify(found[name], name, str(folder / name))
     return found

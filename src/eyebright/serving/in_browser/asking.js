@@ -61,8 +61,15 @@ function shape() {
   return [height, width, channels];
 }
 
+/** Probabilities [classes] of a picture, and its distance from the training images where those are known. */
+export async function computed(file) {
+  const images = new ort.Tensor("uint8", await imageIn(file), [1, ...shape()]);
+  const outputs = await session.run({ images });
+  return { probabilities: outputs.probabilities.data, distance: outputs.distances?.data[0] };
+}
+
 async function answered(file) {
-  const { probabilities, distance } = await run(await imageIn(file));
+  const { probabilities, distance } = await computed(file);
   const names = classifier.about.class_names;
   const order = [...names.keys()].sort((a, b) => probabilities[b] - probabilities[a]);
   const top = order.slice(0, TOP).map((i) => ({ label: names[i], probability: probabilities[i] }));
@@ -71,7 +78,7 @@ async function answered(file) {
     ...top[0],
     top,
     abstained: top[0].probability < (classifier.about.min_confidence ?? 0),
-    unlike_training: distance > classifier.unlike_distance,
+    unlike_training: classifier.unlike_distance !== null && distance > classifier.unlike_distance,
   };
 }
 
@@ -90,17 +97,10 @@ async function imageIn(file) {
   }
 }
 
-/** Probabilities [classes] and the distance from the training images of one image, uint8 [H, W, C]. */
-async function run(image) {
-  const images = new ort.Tensor("uint8", image, [1, ...shape()]);
-  const outputs = await session.run({ images });
-  return { probabilities: outputs.probabilities.data, distance: outputs.distances?.data[0] };
-}
-
 /** Some browsers change the pixels that a page reads, against being recognised: the answers would be wrong. */
 async function check(golden) {
   const png = Uint8Array.from(atob(golden.png), (character) => character.charCodeAt(0));
-  const { probabilities } = await run(await imageIn(new Blob([png], { type: "image/png" })));
+  const { probabilities } = await computed(new Blob([png], { type: "image/png" }));
   const apart = Math.max(...golden.probabilities.map((expected, i) => Math.abs(expected - probabilities[i])));
   if (!(apart <= TOLERANCE)) {
     throw new Trouble(

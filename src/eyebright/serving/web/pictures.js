@@ -31,7 +31,7 @@ export function pictures(take, refuse) {
     else refuse("That was no picture file. Save the picture first, then drop its file here.");
   });
   document.addEventListener("paste", (event) => {
-    if (event.target.matches("input")) return;
+    if (event.target.closest?.("input")) return;
     if (event.clipboardData.files.length) take([...event.clipboardData.files]);
     else refuse("The clipboard holds no picture.");
   });
