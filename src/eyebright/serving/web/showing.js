@@ -91,13 +91,13 @@ export function showAbout(about, whereTheyGo) {
 
 function trainedOn({ trained_on: data }) {
   if (!data) return "It does not say what it was trained on.";
-  return data.images ? `${NUMBER.format(data.images)} pictures of ${data.name}` : data.name;
+  return data.images ? `${NUMBER.format(data.images)} pictures of ${data.name}` : `Pictures of ${data.name}`;
 }
 
 function accuracy({ accuracy: share, accuracy_ci95: interval, test_images: images }) {
   if (share == null) return "It was never tested: nobody knows.";
-  const of = `${NUMBER.format(images)} pictures that it had never seen`;
-  return `It named ${precise(share)} of ${of} rightly (95% interval: ${interval.map(precise).join(" to ")}).`;
+  const count = images ? `${NUMBER.format(images)} pictures` : "the pictures";
+  return `It named ${precise(share)} of ${count} rightly that it had never seen (95% interval: ${interval.map(precise).join(" to ")}).`;
 }
 
 function threshold({ min_confidence: least }) {
