@@ -18,10 +18,10 @@ DATA ?=
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help venv train test lint format bench pictures lock clean rebuild
+.PHONY: help venv train test lint format bench pictures web-runtime lock clean rebuild
 
 help:  ## Say what each target does
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "%-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 venv: $(INSTALLED)  ## Build .venv from requirements.lock (costs nothing when it is up to date)
 
@@ -76,6 +76,13 @@ bench: venv  ## Run the benchmarks behind the README's figures: make bench DATA=
 
 pictures: venv  ## Run the tutorial and draw its pictures anew: make pictures DATA=path/to/cifar-10-batches-bin (ten minutes)
 	$(BIN)/python docs/tutorial/run.py $(if $(DATA),--data "$(DATA)") $(ARGS)
+
+# Its files' SHA-256 stand in web_runtime.py, and it takes no others.
+web-runtime: venv  ## Fetch by npm what `eyebright export --format web` puts into its page (once; 33 MB)
+	@npm --version >/dev/null 2>&1 || { echo "make: make web-runtime needs npm (Debian and Ubuntu: apt install npm)" >&2; exit 2; }
+	@rm -rf build/web-runtime && mkdir -p build/web-runtime
+	cd build/web-runtime && npm pack --silent "$$($(CURDIR)/$(BIN)/python -m eyebright.serving.web_runtime)"
+	$(BIN)/python -m eyebright.serving.web_runtime build/web-runtime/*.tgz
 
 lock:  ## Write requirements.lock anew from pyproject.toml (needs uv; newest versions: make lock ARGS=--upgrade)
 	@test -n "$(UV)" || { echo "make: make lock needs uv: pip install uv" >&2; exit 2; }

@@ -27,11 +27,9 @@ from playwright.sync_api import Browser, BrowserContext, JSHandle, Page, expect
 from eyebright import Classifier, load_dataset, preset_settings, train
 from eyebright.data.decode import decode_image
 from eyebright.errors import StorageError
-from eyebright.export.onnx import onnx_graph
 from eyebright.picture_options import Fit
-from eyebright.serving.model import ServedModel
 from eyebright.serving.options import AnswerOptions
-from eyebright.serving.static_page import static_page, write_static_page
+from eyebright.serving.static_page import export_page
 from eyebright.serving.web_runtime import web_runtime
 
 NAMES = ("<script>alert(1)</script>", "שלום", "a" * 200, "{{ 7 * 7 }}", "four", "five", "six", "seven", "eight", "nine")
@@ -68,9 +66,9 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run on digits whose classes have hostile names."""
     folder = tmp_path_factory.mktemp("page")
     digits = load_dataset("digits")
-    np.savez(folder / "digits.npz", images=digits.images, labels=digits.labels, class_names=NAMES)
-    settings = preset_settings("default", model="fc", data=str(folder / "digits.npz"), max_steps=120, batch_size=50)
-    train(settings, load_dataset(folder / "digits.npz"), folder / "run")
+    np.savez(folder / "data.npz", images=digits.images, labels=digits.labels, class_names=NAMES)
+    settings = preset_settings("default", model="fc", data=str(folder / "data.npz"), max_steps=120, batch_size=50)
+    train(settings, load_dataset(folder / "data.npz"), folder / "run")
     return folder / "run"
 
 
@@ -85,19 +83,13 @@ def shown(run: Path) -> Shown:
 
 
 @pytest.fixture(scope="module")
-def runtime() -> dict[str, bytes]:
+def folder(run: Path, shown: Shown) -> Path:
+    """The exported page."""
     try:
-        return web_runtime()
+        web_runtime()
     except StorageError as error:
         pytest.skip(str(error))
-
-
-@pytest.fixture(scope="module")
-def folder(run: Path, shown: Shown, runtime: dict[str, bytes]) -> Path:
-    """The exported page."""
-    model = ServedModel("digits", run, shown.classifier, AnswerOptions(shown.min_confidence))
-    parts = static_page(model, onnx_graph(shown.classifier, ("probabilities", "features")), runtime)
-    write_static_page(run.parent / "exported", parts, {})
+    export_page(run, run.parent / "exported", AnswerOptions(shown.min_confidence), name="digits")
     return run.parent / "exported"
 
 

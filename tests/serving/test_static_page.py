@@ -9,7 +9,8 @@ import pytest
 
 from eyebright.errors import StorageError
 from eyebright.metrics.outliers import ClassDirections
-from eyebright.serving.static_page import for_browsers, write_static_page
+from eyebright.serving.browser_graph import for_browsers
+from eyebright.serving.static_page import write_static_page
 
 
 def network(features: int) -> bytes:
@@ -53,12 +54,12 @@ def test_without_known_images_it_gives_probabilities_alone() -> None:
 
 def test_a_page_replaces_a_page_and_nothing_else(tmp_path: Path) -> None:
     page, other = tmp_path / "page", tmp_path / "other"
-    write_static_page(page, {"index.html": b"one", "old.js": b""}, {})
-    write_static_page(page, {"index.html": b"two"}, {})
+    write_static_page(page, {"index.html": b"one", "old.js": b""})
+    write_static_page(page, {"index.html": b"two"})
     assert (page / "index.html").read_bytes() == b"two"
     assert not (page / "old.js").exists()
     other.mkdir()
     (other / "thesis.tex").write_text("years of work")
     with pytest.raises(StorageError, match=r"other: is there already, and is no page that was exported before"):
-        write_static_page(other, {"index.html": b""}, {})
+        write_static_page(other, {"index.html": b""})
     assert (other / "thesis.tex").read_text() == "years of work"

@@ -8,7 +8,6 @@ Runtime.
 from __future__ import annotations
 
 import base64
-import importlib
 import io
 from collections.abc import Mapping
 from importlib import resources
@@ -18,12 +17,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from eyebright import __version__
+from eyebright.artefact import GRAPH, SUFFIX, read_artefact
 from eyebright.classifier import Classifier
 from eyebright.data.decode import decode_image
-from eyebright.errors import MissingExtraError, StorageError
-from eyebright.metrics.outliers import ClassDirections
+from eyebright.errors import StorageError
 from eyebright.randomness import Stream, random_words
+from eyebright.serving.browser_graph import for_browsers
 from eyebright.serving.model import ServedModel
+from eyebright.serving.options import AnswerOptions
+from eyebright.serving.web_runtime import web_runtime
 from eyebright.storage import MANIFEST, json_bytes, write_directory
 from eyebright.uncertainty import known_images
 
@@ -31,6 +34,28 @@ KIND, VERSION = "eyebright-web-page", 1
 _PAGE = ("index.html", "style.css", "icon.svg", "page.js", "pictures.js", "showing.js")
 _IN_BROWSER = ("asking.js", "resize.js", "onnxruntime-web-license.txt")
 _GOLDEN = 4  # pictures; each costs the browser one answer before the first
+
+
+def export_page(
+    path: Path, target: Path, options: AnswerOptions, *, name: str | None = None, archive: Path | None = None
+) -> None:
+    """Write a run or an artefact as a page.
+
+    Args:
+        path: a run's directory, a saved classifier's, or an artefact.
+        target: the folder to write, whole or not at all; a page that is there already is replaced.
+        options: when it abstains, and of which pictures it says that they are unlike the training images.
+        name: the page's title; that of the directory or file if not given.
+        archive: as for `web_runtime`.
+
+    Raises:
+        EyebrightError: the classifier cannot be loaded or cannot give what the options ask for, there is something else
+            in the page's place, or a library or the runtime is missing.
+    """
+    _check_target(target)
+    runtime = web_runtime(archive)
+    model = ServedModel.load(name or path.resolve().name.removesuffix(SUFFIX), path, options)
+    write_static_page(target, static_page(model, _graph(path, model.classifier), runtime))
 
 
 def static_page(model: ServedModel, graph: bytes, runtime: Mapping[str, bytes]) -> dict[str, bytes]:
@@ -61,67 +86,14 @@ def static_page(model: ServedModel, graph: bytes, runtime: Mapping[str, bytes]) 
     return {**parts, **runtime, "model.onnx": graph, "classifier.json": json_bytes(known)}
 
 
-def write_static_page(target: Path, parts: Mapping[str, bytes], versions: Mapping[str, str]) -> None:
+def write_static_page(target: Path, parts: Mapping[str, bytes]) -> None:
     """Write a page's folder, whole or not at all; one that is there already is replaced.
 
     Raises:
         StorageError: it cannot be written, or there is something else in its place.
     """
-    if target.exists() and not _is_page(target):
-        raise StorageError(f"{target}: is there already, and is no page that was exported before. Give another -o.")
-    write_directory(target, parts, kind=KIND, version=VERSION, versions=versions)
-
-
-def for_browsers(graph: bytes, known: ClassDirections | None) -> bytes:
-    """A network that gives "probabilities" and, where it is to tell unlike pictures, "distances" float32 [N].
-
-    Args:
-        graph: an ONNX model with the outputs "probabilities" float32 [N, classes] and "features" float32 [N, d].
-        known: what gives the distances of features; None for a network without them.
-
-    Raises:
-        MissingExtraError: onnx is not installed.
-    """
-    try:
-        onnx = importlib.import_module("onnx")
-    except ModuleNotFoundError as error:
-        raise MissingExtraError("Export", "export") from error
-    model = onnx.load_from_string(graph)
-    outputs = [output for output in model.graph.output if output.name == "probabilities"]
-    if known is not None:
-        _add_distances(onnx, model.graph, known)
-        outputs.append(onnx.helper.make_tensor_value_info("distances", onnx.TensorProto.FLOAT, ["N"]))
-    del model.graph.output[:]
-    model.graph.output.extend(outputs)
-    onnx.checker.check_model(model, full_check=True)
-    return bytes(model.SerializeToString(deterministic=True))
-
-
-def _add_distances(onnx: Any, graph: Any, known: ClassDirections) -> None:
-    """`ClassDirections.distances` as nodes of a graph, from "features" to "distances"."""
-    numbers = {
-        "directions": np.ascontiguousarray(known.directions.T),  # [d, classes]
-        "tiny": np.float32(np.finfo(np.float32).tiny),
-        "one": np.float32(1),
-        "axis": np.array([1]),
-    }
-    for name, value in numbers.items():
-        graph.initializer.append(onnx.numpy_helper.from_array(np.asarray(value), f"unlike/{name}"))
-    node = onnx.helper.make_node
-    graph.node.extend(
-        [
-            node("Sign", ["features"], ["unlike/sign"]),
-            node("Abs", ["features"], ["unlike/size"]),
-            node("Sqrt", ["unlike/size"], ["unlike/root"]),
-            node("Mul", ["unlike/sign", "unlike/root"], ["unlike/signed"]),
-            node("ReduceL2", ["unlike/signed", "unlike/axis"], ["unlike/length"], keepdims=1),
-            node("Max", ["unlike/length", "unlike/tiny"], ["unlike/positive"]),  # zeros have no direction
-            node("Div", ["unlike/signed", "unlike/positive"], ["unlike/unit"]),
-            node("MatMul", ["unlike/unit", "unlike/directions"], ["unlike/cosines"]),  # [N, classes]
-            node("ReduceMax", ["unlike/cosines", "unlike/axis"], ["unlike/nearest"], keepdims=0),
-            node("Sub", ["unlike/one", "unlike/nearest"], ["distances"]),
-        ]
-    )
+    _check_target(target)
+    write_directory(target, parts, kind=KIND, version=VERSION, versions={"eyebright": __version__})
 
 
 def golden(classifier: Classifier) -> list[dict[str, Any]]:
@@ -159,8 +131,26 @@ def _png(image: NDArray[np.uint8]) -> bytes:
     return written.getvalue()
 
 
-def _is_page(folder: Path) -> bool:
+def _graph(path: Path, classifier: Classifier) -> bytes:
+    """The network as ONNX: an artefact has it, of a run it is made."""
+    if path.is_file():
+        return read_artefact(path)[GRAPH]
+    from eyebright.export.onnx import onnx_graph  # which imports TensorFlow
+
+    return onnx_graph(classifier, ("probabilities", "features"))
+
+
+def _check_target(folder: Path) -> None:
+    """Refuse to replace what is no page.
+
+    Raises:
+        StorageError: saying so.
+    """
+    if not folder.exists():
+        return
     try:
-        return f'"kind": "{KIND}"' in (folder / MANIFEST).read_text(encoding="utf-8")
+        is_page = f'"kind": "{KIND}"' in (folder / MANIFEST).read_text(encoding="utf-8")
     except (OSError, ValueError):
-        return False
+        is_page = False
+    if not is_page:
+        raise StorageError(f"{folder}: is there already, and is no page that was exported before. Give another -o.")
