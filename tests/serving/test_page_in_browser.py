@@ -100,17 +100,16 @@ def exported(folder: Path) -> Iterator[str]:
 
 
 @pytest.fixture(scope="module")
-def served(run: Path, shown: Shown) -> Iterator[str]:
+def served(run: Path, shown: Shown, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     command = [sys.executable, "-m", "eyebright", "serve", f"digits={run}", "--port", str(port)]
     command += ["--min-confidence", str(shown.min_confidence)]
-    with subprocess.Popen(command, stderr=subprocess.PIPE) as process:
-        threading.Thread(target=process.stderr.read, daemon=True).start()  # type: ignore[union-attr]
-        url = f"http://127.0.0.1:{port}/"
+    log, url = tmp_path_factory.mktemp("server") / "log", f"http://127.0.0.1:{port}/"
+    with log.open("wb") as said, subprocess.Popen(command, stderr=said) as process:
         try:
-            wait_for(f"{url}readyz", process)
+            wait_for(f"{url}readyz", process, log)
             yield url
         finally:
             process.terminate()
@@ -138,9 +137,9 @@ class Quiet(http.server.SimpleHTTPRequestHandler):
         pass
 
 
-def wait_for(url: str, process: subprocess.Popen[bytes]) -> None:
+def wait_for(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
     for _ in range(600):
-        assert process.poll() is None, "the server ended"
+        assert process.poll() is None, log.read_text()
         try:
             with urllib.request.urlopen(url):
                 return
