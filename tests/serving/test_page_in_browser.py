@@ -25,6 +25,7 @@ from PIL import Image
 from playwright.sync_api import Browser, BrowserContext, JSHandle, Page, expect
 
 from eyebright import Classifier, load_dataset, preset_settings, train
+from eyebright.cli import app
 from eyebright.data.decode import decode_image
 from eyebright.errors import StorageError
 from eyebright.picture_options import Fit
@@ -62,19 +63,21 @@ def png(image: NDArray[np.uint8]) -> bytes:
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run on digits whose classes have hostile names."""
+def artefact(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A classifier of digits whose classes have hostile names."""
     folder = tmp_path_factory.mktemp("page")
     digits = load_dataset("digits")
     np.savez(folder / "data.npz", images=digits.images, labels=digits.labels, class_names=NAMES)
     settings = preset_settings("default", model="fc", data=str(folder / "data.npz"), max_steps=120, batch_size=50)
     train(settings, load_dataset(folder / "data.npz"), folder / "run")
-    return folder / "run"
+    command = ["package", str(folder / "run"), "-o", str(folder / "digits.eyebright")]
+    app(command, standalone_mode=False)
+    return folder / "digits.eyebright"
 
 
 @pytest.fixture(scope="module")
-def shown(run: Path) -> Shown:
-    classifier, images = Classifier.load(run), load_dataset("digits").images[:500]
+def shown(artefact: Path) -> Shown:
+    classifier, images = Classifier.load(artefact), load_dataset("digits").images[:500]
     confidences = classifier.predict(images).max(axis=1)
     order = np.argsort(confidences)
     middle = float(confidences[order[249:251]].mean())
@@ -83,14 +86,14 @@ def shown(run: Path) -> Shown:
 
 
 @pytest.fixture(scope="module")
-def folder(run: Path, shown: Shown) -> Path:
+def folder(artefact: Path, shown: Shown) -> Path:
     """The exported page."""
     try:
         web_runtime()
     except StorageError as error:
         pytest.skip(str(error))
-    export_page(run, run.parent / "exported", AnswerOptions(shown.min_confidence), name="digits")
-    return run.parent / "exported"
+    export_page(artefact, artefact.parent / "exported", AnswerOptions(shown.min_confidence))
+    return artefact.parent / "exported"
 
 
 @pytest.fixture(scope="module")
@@ -100,11 +103,11 @@ def exported(folder: Path) -> Iterator[str]:
 
 
 @pytest.fixture(scope="module")
-def served(run: Path, shown: Shown, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def served(artefact: Path, shown: Shown, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    command = [sys.executable, "-m", "eyebright", "serve", f"digits={run}", "--port", str(port)]
+    command = [sys.executable, "-m", "eyebright", "serve", str(artefact), "--port", str(port)]
     command += ["--min-confidence", str(shown.min_confidence)]
     log, url = tmp_path_factory.mktemp("server") / "log", f"http://127.0.0.1:{port}/"
     with log.open("wb") as said, subprocess.Popen(command, stderr=said) as process:
@@ -267,14 +270,15 @@ def test_abstaining_unlike_and_unreadable_pictures_are_told_in_words(page: Page,
     expect(page.locator("#choose")).to_be_focused()
 
 
-def test_it_tells_what_it_was_trained_on_and_how_good_it_is(page: Page, run: Path) -> None:
-    results = json.loads((run / "results.json").read_text())
+def test_it_tells_what_it_was_trained_on_and_how_good_it_is(page: Page, artefact: Path) -> None:
+    results = json.loads((artefact.parent / "run" / "results.json").read_text())
     expect(page).to_have_title("digits")
     about = page.locator("#about")
     expect(about).to_contain_text(f"{100 * results['test_accuracy']:.1f}%")
     low, high = results["test_accuracy_ci95"]
     expect(about).to_contain_text(f"(95% interval: {100 * low:.1f}% to {100 * high:.1f}%)")
     expect(about).to_contain_text("less than")
+    expect(about).to_contain_text(f"{results['test_images']} pictures")
     expect(page.locator("#classes")).to_contain_text(NAMES[0])
 
 
@@ -293,6 +297,19 @@ def test_anyone_can_use_it_on_a_phone(page: Page, shown: Shown, scheme: Any) -> 
     page.keyboard.press("Tab")
     page.evaluate("document.querySelector('#choose').focus()")
     assert page.locator("label.button").first.evaluate("one => getComputedStyle(one).outlineStyle") == "solid"
+
+
+def test_the_server_explains_its_answer(context: BrowserContext, served: str, shown: Shown) -> None:
+    for page in opened(context, served):
+        page.set_input_files("#choose", [picked("sure.png", shown.sure)])
+        explain = page.locator(".explain")
+        explain.click()
+        heat = page.locator(".heat")
+        expect(heat).to_be_visible()
+        expect(heat).not_to_have_js_property("naturalWidth", 0)
+        expect(explain).to_have_attribute("aria-pressed", "true")
+        page.keyboard.press("Enter")
+        expect(heat).to_be_hidden()
 
 
 def test_without_the_server_it_says_so_and_tries_again(context: BrowserContext, served: str, shown: Shown) -> None:

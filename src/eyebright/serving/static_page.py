@@ -25,7 +25,8 @@ from eyebright.errors import StorageError
 from eyebright.randomness import Stream, random_words
 from eyebright.serving.browser_graph import for_browsers
 from eyebright.serving.model import ServedModel
-from eyebright.serving.options import AnswerOptions
+from eyebright.serving.options import AnswerOptions, processors
+from eyebright.serving.packaged import artefacts
 from eyebright.serving.web_runtime import web_runtime
 from eyebright.storage import MANIFEST, json_bytes, write_directory
 from eyebright.uncertainty import known_images
@@ -42,7 +43,7 @@ def export_page(
     """Write a run or an artefact as a page.
 
     Args:
-        path: a run's directory, a saved classifier's, or an artefact.
+        path: an artefact, or a run's directory, which is packaged first.
         target: the folder to write, whole or not at all; a page that is there already is replaced.
         options: when it abstains, and of which pictures it says that they are unlike the training images.
         name: the page's title; that of the directory or file if not given.
@@ -50,12 +51,14 @@ def export_page(
 
     Raises:
         EyebrightError: the classifier cannot be loaded or cannot give what the options ask for, there is something else
-            in the page's place, or a library or the runtime is missing.
+            in the page's place, or onnx or the runtime is missing.
     """
     _check_target(target)
     runtime = web_runtime(archive)
-    model = ServedModel.load(name or path.resolve().name.removesuffix(SUFFIX), path, options)
-    write_static_page(target, static_page(model, _graph(path, model.classifier), runtime))
+    named = ((name or path.resolve().name.removesuffix(SUFFIX), path),)
+    with artefacts(named) as [(title, artefact)]:
+        model = ServedModel.load(title, artefact, options, skip_golden=False, threads=processors())
+        write_static_page(target, static_page(model, read_artefact(artefact)[GRAPH], runtime))
 
 
 def static_page(model: ServedModel, graph: bytes, runtime: Mapping[str, bytes]) -> dict[str, bytes]:
@@ -129,15 +132,6 @@ def _png(image: NDArray[np.uint8]) -> bytes:
     written = io.BytesIO()
     Image.fromarray(image).save(written, "PNG")
     return written.getvalue()
-
-
-def _graph(path: Path, classifier: Classifier) -> bytes:
-    """The network as ONNX: an artefact has it, of a run it is made."""
-    if path.is_file():
-        return read_artefact(path)[GRAPH]
-    from eyebright.export.onnx import onnx_graph  # which imports TensorFlow
-
-    return onnx_graph(classifier, ("probabilities", "features"))
 
 
 def _check_target(folder: Path) -> None:
