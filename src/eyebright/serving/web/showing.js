@@ -37,7 +37,7 @@ export function showAnswer(element, answer) {
   unsure.textContent = `Its best guess is ${answer.label}, but it is too unsure of it to count as an answer.`;
   const set = part(element, ".set");
   set.hidden = !answer.set;
-  if (answer.set) set.textContent = `It shows one of these, if it is like those it knows: ${answer.set.join(", ") || "none"}.`;
+  if (answer.set) set.textContent = classSet(answer.set);
   part(element, ".bars").replaceChildren(...answer.top.map(bar));
   const sure = answer.abstained ? "" : `, ${percent(answer.probability)}`;
   return `${verdict}${sure}${answer.unlike_training ? ", unlike anything it was trained on" : ""}`;
@@ -87,6 +87,11 @@ export function showAbout(about, whereTheyGo) {
   const list = document.querySelector("#about dl");
   list.replaceChildren(...rows.flatMap(([term, text]) => [textIn("dt", term), textIn("dd", text)]));
   document.querySelector("#about").hidden = false;
+}
+
+function classSet(names) {
+  if (!names.length) return "None of its classes fits this picture as they fit those that it knows.";
+  return `If it is like the pictures that it knows, it shows one of: ${names.join(", ")}.`;
 }
 
 function trainedOn({ trained_on: data }) {

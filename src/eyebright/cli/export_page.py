@@ -1,0 +1,47 @@
+"""`eyebright export --format web`: a classifier as a page that runs it in the browser."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from eyebright.cli.output import print_json
+
+
+def write_page(
+    path: Path,
+    target: Path,
+    *,
+    name: str | None,
+    min_confidence: float | None,
+    target_error: float | None,
+    unlike_share: float | None,
+    web_runtime: Path | None,
+    json: bool,
+) -> None:
+    """Write the page and say where it is and how to look at it.
+
+    Args:
+        path: a run or an artefact.
+        target: the folder.
+        name: the page's title.
+        min_confidence: as `predict` has it; so have the next two.
+        target_error: …
+        unlike_share: …
+        web_runtime: onnxruntime-web's archive, where it is not in the package.
+        json: whether to print JSON.
+    """
+    from eyebright.cli.predict import check_answer_flags
+
+    check_answer_flags(min_confidence, target_error, None, None, False)
+    from eyebright.serving.options import AnswerOptions
+    from eyebright.serving.static_page import export_page
+
+    options = AnswerOptions(min_confidence=min_confidence, target_error=target_error, unlike_share=unlike_share)
+    export_page(path, target, options, name=name, archive=web_runtime)
+    size = sum(file.stat().st_size for file in target.iterdir())
+    if json:
+        print_json({"path": str(target), "bytes": size})
+        return
+    print(f"{target}: {size:,} bytes. Its network is the one whose answers were compared when it was packaged.")
+    print(f"Look at it (a browser opens it over HTTP alone): {sys.executable} -m http.server --directory {target}")
