@@ -4,7 +4,6 @@
 import * as ort from "./onnxruntime-web.js";
 import { imageOf } from "./resize.js";
 
-const TOLERANCE = 1e-4; // of the probabilities of the golden pictures
 const TOP = 5;
 let classifier; // classifier.json
 let session;
@@ -102,7 +101,7 @@ async function check(golden) {
   const png = Uint8Array.from(atob(golden.png), (character) => character.charCodeAt(0));
   const { probabilities } = await computed(new Blob([png], { type: "image/png" }));
   const apart = Math.max(...golden.probabilities.map((expected, i) => Math.abs(expected - probabilities[i])));
-  if (!(apart <= TOLERANCE)) {
+  if (!(apart <= golden.tolerance)) {
     throw new Trouble(
       "In this browser the classifier does not answer as it should, so that it answers nothing at all. If the browser " +
         "is set to resist fingerprinting, it changes the pixels that a page reads: allow this page to read them, or " +

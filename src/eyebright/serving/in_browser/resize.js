@@ -1,9 +1,9 @@
 // A picture of any size becomes the uint8 image that a classifier takes, as `eyebright.data.decode` makes it: on
-// white, grey or RGB, bilinear with antialiasing. The sums are those of Pillow (`libImaging/Resample.c`): fixed point
-// with 22 bits, the columns first and rounded to 8 bits, then the rows. Of the same pixels both make the same image,
-// to the bit.
+// white, grey or RGB, bilinear with antialiasing. The sums are those of Pillow 13: fixed point with 22 bits, columns
+// or rows first, rounded to 8 bits in between. Of the same pixels both make the same image, to the bit.
 
 const BITS = 22;
+const HALF = 2 ** (BITS - 1); // what is added before a sum is cut off, to round it
 const PIXELS_AT_ONCE = 2 ** 21; // that are copied out of the browser: phones have no canvas for a whole photograph
 
 /**
@@ -16,19 +16,23 @@ export function imageOf(bitmap, [height, width, channels], fit) {
   const place = placed(bitmap.width, bitmap.height, width, height, fit);
   const across = weights(bitmap.width, place.left, place.right, place.width);
   const down = weights(bitmap.height, place.top, place.bottom, place.height);
+  const stride = (downFirst(bitmap, place) ? bitmap.width : place.width) * channels;
+  const sums = new Int32Array(place.height * stride).fill(HALF);
+  forEachRow(bitmap, channels, (pixels, row) => {
+    add(downFirst(bitmap, place) ? pixels : narrowed(pixels, across, channels), row, down, sums);
+  });
   const image = new Uint8Array(height * width * channels); // black, where there are bars
-  const narrow = new Uint8Array(bitmap.height * place.width * channels);
-  forEachRow(bitmap, channels, (pixels, row) => narrowed(pixels, across, narrow, row, channels));
-  const stride = place.width * channels;
   for (let y = 0; y < place.height; y += 1) {
-    const { first, of } = down[y];
-    for (let x = 0; x < stride; x += 1) {
-      let sum = 2 ** (BITS - 1);
-      for (let k = 0; k < of.length; k += 1) sum += narrow[(first + k) * stride + x] * of[k];
-      image[((y + place.y) * width + place.x) * channels + x] = clipped(sum);
-    }
+    const line = Uint8Array.from(sums.subarray(y * stride, (y + 1) * stride), clipped);
+    const pixels = downFirst(bitmap, place) ? narrowed(line, across, channels) : line;
+    image.set(pixels, ((y + place.y) * width + place.x) * channels);
   }
   return image;
+}
+
+/** Whether the rows come first. Pillow looks at the size of the whole picture; found by trying, and kept to by a test. */
+function downFirst(from, to) {
+  return from.height > to.height && from.height - to.height > 2 * (from.width - to.width);
 }
 
 /** Which part of a picture is taken, and where in the image it comes to lie: `fitted` of `data/fitting.py`. */
@@ -72,15 +76,26 @@ function weights(length, from, to, size) {
   });
 }
 
-/** One row of a picture, narrowed into its place in `narrow`. */
-function narrowed(pixels, across, narrow, row, channels) {
+/** One row of a picture, uint8 [width, channels], made as narrow as the image. */
+function narrowed(pixels, across, channels) {
+  const row = new Uint8Array(across.length * channels);
   for (let x = 0; x < across.length; x += 1) {
     const { first, of } = across[x];
     for (let channel = 0; channel < channels; channel += 1) {
-      let sum = 2 ** (BITS - 1);
+      let sum = HALF;
       for (let k = 0; k < of.length; k += 1) sum += pixels[(first + k) * channels + channel] * of[k];
-      narrow[(row * across.length + x) * channels + channel] = clipped(sum);
+      row[x * channels + channel] = clipped(sum);
     }
+  }
+  return row;
+}
+
+/** Add a row of a picture to the sums of all rows of the image that are made of it. */
+function add(pixels, row, down, sums) {
+  for (let y = 0; y < down.length; y += 1) {
+    const weight = down[y].of[row - down[y].first];
+    if (!weight) continue; // none, or 0
+    for (let x = 0; x < pixels.length; x += 1) sums[y * pixels.length + x] += pixels[x] * weight;
   }
 }
 
