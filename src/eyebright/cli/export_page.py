@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 from eyebright.cli.output import print_json
 
+NAME = "web"  # of the format
+
 
 def write_page(
     path: Path,
-    target: Path,
+    output: Path | None,
     *,
     name: str | None,
     min_confidence: float | None,
@@ -19,13 +20,13 @@ def write_page(
     web_runtime: Path | None,
     json: bool,
 ) -> None:
-    """Write the page and say where it is and how to look at it.
+    """Write the page, and say where it is and how to look at it.
 
     Args:
         path: a run or an artefact.
-        target: the folder.
+        output: the folder; of a run, RUN/export/web if not given, of an artefact, one beside it.
         name: the page's title.
-        min_confidence: as `predict` has it; so have the next two.
+        min_confidence: as `predict` has it; so are the next two.
         target_error: …
         unlike_share: …
         web_runtime: onnxruntime-web's archive, where it is not in the package.
@@ -36,12 +37,16 @@ def write_page(
     check_answer_flags(min_confidence, target_error, None, None, False)
     from eyebright.serving.options import AnswerOptions
     from eyebright.serving.static_page import export_page
+    from eyebright.storage import make_directory
 
+    target = output or (path.with_name(f"{path.stem}-{NAME}") if path.is_file() else path / "export" / NAME)
+    if output is None:
+        make_directory(target.parent)
     options = AnswerOptions(min_confidence=min_confidence, target_error=target_error, unlike_share=unlike_share)
     export_page(path, target, options, name=name, archive=web_runtime)
     size = sum(file.stat().st_size for file in target.iterdir())
     if json:
-        print_json({"path": str(target), "bytes": size})
+        print_json({"path": str(target), "bytes": size, "format": NAME})
         return
-    print(f"{target}: {size:,} bytes. Its network is the one whose answers were compared when it was packaged.")
-    print(f"Look at it (a browser opens it over HTTP alone): {sys.executable} -m http.server --directory {target}")
+    print(f"{target}: {size:,} bytes. Publish the folder, or look at it here (over HTTP: from disk it can load nothing):")
+    print(f"  python -m http.server --directory {target}")
