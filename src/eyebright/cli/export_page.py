@@ -9,6 +9,26 @@ from eyebright.cli.output import print_json
 NAME = "web"  # of the format
 
 
+def check_page_flags(format: str, quantize: str | None, **of_pages: object) -> None:  # noqa: A002 - the option's name
+    """Refuse what a format has no use for.
+
+    Args:
+        format: that was asked for.
+        quantize: how to make numbers smaller, which a page's are not.
+        of_pages: what only a page takes; None where it was not given.
+
+    Raises:
+        SettingsError: naming the flag.
+    """
+    from eyebright.errors import SettingsError
+
+    if format == NAME and quantize is not None:
+        raise SettingsError(f"--quantize {quantize}: the page computes in float32. Leave it out.")
+    given = [name.replace("_", "-") for name, value in of_pages.items() if value is not None]
+    if format != NAME and given:
+        raise SettingsError(f"--{given[0]} is for a page: give --format {NAME} as well, or leave it out.")
+
+
 def write_page(
     path: Path,
     output: Path | None,
@@ -48,5 +68,5 @@ def write_page(
     if json:
         print_json({"path": str(target), "bytes": size, "format": NAME})
         return
-    print(f"{target}: {size:,} bytes. Publish the folder, or look at it here (over HTTP: from disk it can load nothing):")
+    print(f"{target}: {size:,} bytes. Publish the folder, or look at it here (from disk it can load nothing):")
     print(f"  python -m http.server --directory {target}")
