@@ -1,8 +1,9 @@
 import numpy as np
 import pytest
 
-from eyebright.evaluation.attribution import compiled_pixel_gradients, integrated_gradients, occlusion, smoothgrad
+from eyebright.evaluation.attribution import compiled_pixel_gradients, integrated_gradients, smoothgrad
 from eyebright.evaluation.grad_cam import grad_cam, last_maps_shape, map_centres
+from eyebright.evaluation.occlusion import occlusion
 from eyebright.models.inference import compiled_logits
 
 KINDS = {

@@ -10,13 +10,11 @@ from numpy.typing import NDArray
 from scipy.special import ndtri
 
 from eyebright.backend import keras, tf
-from eyebright.models.inference import LogitsFunction
+from eyebright.evaluation.occlusion import mean_colour
 from eyebright.randomness import Stream, uniforms
 
 _VALUES_AT_ONCE = 2**20  # of pixels × images; bounds the memory of a pass with gradients
 _NOISE = 0.05  # SmoothGrad's, of the range of an image's pixels
-_WINDOWS = 4  # occlusion: of so many sides of a window is a side of the image
-_STEPS_A_WINDOW = 2
 
 PixelGradients = Callable[[NDArray[np.floating], int], NDArray[np.float64]]
 
@@ -106,43 +104,3 @@ def smoothgrad(
     noise = ndtri(uniforms(seed, Stream.EXPLANATION, 0, samples * image.size)).reshape(samples, *image.shape)
     mean: NDArray[np.float64] = gradients(image + deviation * noise, class_index).mean(axis=0)
     return mean
-
-
-def occlusion(logits_of: LogitsFunction, image: NDArray[np.uint8], class_index: int) -> NDArray[np.float64]:
-    """How far the logit falls where a window hides a pixel (Zeiler and Fergus, 2014).
-
-    A window of a quarter of each side, of the image's mean colour, is moved over the image by half its side, and past
-    its edges, so that all pixels are hidden equally often.
-
-    Args:
-        logits_of: the model's logits, of `compiled_logits`.
-        image: uint8 [H, W, C].
-        class_index: the class that is asked for.
-
-    Returns:
-        float64 [H, W], the mean fall over the windows that hide a pixel; negative where hiding it helps the class.
-    """
-    rows, columns = (_windows(side) for side in image.shape[:2])
-    hidden = rows[:, None, :, None] & columns[None, :, None, :]  # [windows down, across, H, W]
-    hidden = hidden.reshape(-1, *image.shape[:2])
-    colour = np.round(mean_colour(image)).astype(np.uint8)
-    pictures = np.where(hidden[..., None], colour, image)
-    logits = logits_of(np.concatenate([image[None], pictures]), np.arange(len(pictures) + 1))
-    falls = logits[0, class_index].astype(np.float64) - logits[1:, class_index]  # [windows]
-    mean: NDArray[np.float64] = np.tensordot(falls, hidden, 1) / hidden.sum(axis=0)
-    return mean
-
-
-def mean_colour(image: NDArray[np.uint8]) -> NDArray[np.float64]:
-    """The mean of an image [H, W, C] in each channel, float64 [C]."""
-    mean: NDArray[np.float64] = image.mean(axis=(0, 1))
-    return mean
-
-
-def _windows(side: int) -> NDArray[np.bool_]:
-    """Which places along a side each window hides, [windows, side]; none hides nothing."""
-    step = max(1, round(side / _WINDOWS / _STEPS_A_WINDOW))
-    width = min(side, _STEPS_A_WINDOW * step)
-    starts = np.arange(step - width, side, step)[:, None]
-    places = np.arange(side)
-    return (places >= starts) & (places < starts + width)

@@ -15,11 +15,10 @@ from eyebright.errors import DataError, SettingsError, suggestion
 from eyebright.evaluation.attribution import (
     compiled_pixel_gradients,
     integrated_gradients,
-    mean_colour,
-    occlusion,
     smoothgrad,
 )
 from eyebright.evaluation.grad_cam import grad_cam, last_maps_shape
+from eyebright.evaluation.occlusion import mean_colour, occlusion
 from eyebright.evaluation.picture_grid import draw_grid, shortened
 from eyebright.models.inference import compiled_logits
 
