@@ -243,7 +243,7 @@ class Classifier:
         return Saved(**{name: getattr(self, name) for name in Saved._fields})
 
     @classmethod
-    def load(cls, path: str | Path, *, skip_golden: bool = False) -> Self:
+    def load(cls, path: str | Path, *, skip_golden: bool = False, threads: int | None = None) -> Self:
         """Read and verify a saved classifier: `RUN/model`, the run's directory itself, or an artefact.
 
         That of a directory computes by Keras; that of an artefact, which is a file, by ONNX Runtime alone.
@@ -251,6 +251,7 @@ class Classifier:
         Args:
             path: the directory or file.
             skip_golden: of an artefact, whether not to compute its golden images again, which takes a moment.
+            threads: of an artefact, how many compute; as many as this process may use if not given.
 
         Raises:
             ClassifierError: a part is missing, damaged (one flipped bit suffices) or of a newer version, or says what
@@ -258,7 +259,7 @@ class Classifier:
         """
         path = Path(path)
         if is_file(path):
-            return cls._load_artefact(path, skip_golden=skip_golden)
+            return cls._load_artefact(path, skip_golden=skip_golden, threads=threads)
         if os.path.lexists(path / "model"):
             path = path / "model"
         if not os.path.lexists(path / storage.MANIFEST):
@@ -273,7 +274,7 @@ class Classifier:
             raise ClassifierError(f"{path}: {error}") from error
 
     @classmethod
-    def _load_artefact(cls, path: Path, *, skip_golden: bool) -> Self:
+    def _load_artefact(cls, path: Path, *, skip_golden: bool, threads: int | None) -> Self:
         from eyebright.onnx_network import OnnxNetwork
 
         parts = read_artefact(path)
@@ -281,7 +282,7 @@ class Classifier:
             saved = Saved.from_parts(parts)
             shape, classes = saved.architecture.image_shape, saved.architecture.classes
             golden = GoldenImages.from_part(parts[GOLDEN], shape, classes)
-            classifier = cls(*saved, network=OnnxNetwork(parts[GRAPH], shape, classes, saved.tta))
+            classifier = cls(*saved, network=OnnxNetwork(parts[GRAPH], shape, classes, saved.tta, threads))
             if not skip_golden:
                 golden.check(classifier.predict)
             classifier.about = json.loads(parts[ABOUT])

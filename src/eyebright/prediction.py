@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
-from itertools import compress
+from itertools import compress, count
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -59,6 +59,20 @@ class Prediction:
         return answer
 
 
+class ImageAnswers(NamedTuple):
+    """What a classifier says of some images, as arrays.
+
+    Attributes:
+        probabilities: float64 [N, classes], calibrated.
+        members: bool [N, classes], which classes are in each image's set; None where no sets were asked for.
+        unlike: bool [N], which images are unlike all that it was trained on; None where that was not asked for.
+    """
+
+    probabilities: NDArray[np.floating]
+    members: NDArray[np.bool_] | None
+    unlike: NDArray[np.bool_] | None
+
+
 def predict_files(
     classifier: Classifier,
     paths: Sequence[str | Path],
@@ -88,27 +102,32 @@ def predict_files(
         chunk = paths[start : start + _PICTURES_AT_ONCE]
         decoded = list(in_threads(decode, chunk))
         pictures = [picture for picture in decoded if isinstance(picture, np.ndarray)]
-        answers = (
-            _answers(classifier, np.stack(pictures), top, min_confidence, sets, unlike_distance)
-            if pictures
-            else iter(())
-        )
+        answers = answer_images(classifier, np.stack(pictures), sets, unlike_distance) if pictures else None
+        numbers = count()
         for path, picture in zip(chunk, decoded, strict=True):
-            if isinstance(picture, ImageError):
+            if answers is None or isinstance(picture, ImageError):
                 yield Prediction(str(path), error=str(picture))
             else:
-                yield replace(next(answers), image=str(path))
+                yield named(answers, next(numbers), str(path), classifier.class_names, top, min_confidence)
 
 
-def _answers(
+def answer_images(
     classifier: Classifier,
     images: NDArray[np.uint8],
-    top: int,
-    min_confidence: float | None,
-    sets: ConformalSets | None,
-    unlike_distance: float | None,
-) -> Iterator[Prediction]:
-    """What the classifier says of images [N, H, W, C], without their names."""
+    sets: ConformalSets | None = None,
+    unlike_distance: float | None = None,
+) -> ImageAnswers:
+    """What a classifier says of images.
+
+    Args:
+        classifier: what to ask.
+        images: uint8 [N, H, W, C], of its `image_shape`.
+        sets: as for `predict_files`.
+        unlike_distance: likewise.
+
+    Raises:
+        DataError: images of another shape or type.
+    """
     unlike: NDArray[np.bool_] | None = None
     if unlike_distance is None:
         logits = classifier.logits(images)
@@ -117,16 +136,37 @@ def _answers(
         unlike = known_images(classifier).score.distances(features) > unlike_distance  # [N]
     probabilities = classifier.calibration.probabilities(logits)  # [N, classes]
     members = None if sets is None else sets.sets(probabilities, image_draws(images))  # [N, classes]
-    for number, row in enumerate(probabilities):
-        order = np.argsort(-row, kind="stable")
-        names = [classifier.class_names[i] for i in order]
-        yield Prediction(
-            "",
-            tuple(zip(names[:top], row[order[:top]].tolist(), strict=True)),
-            abstained=None if min_confidence is None else bool(row.max() < min_confidence),
-            classes=None if members is None else tuple(compress(names, members[number, order])),
-            unlike_training=None if unlike is None else bool(unlike[number]),
-        )
+    return ImageAnswers(probabilities, members, unlike)
+
+
+def named(
+    answers: ImageAnswers,
+    number: int,
+    image: str,
+    class_names: tuple[str, ...],
+    top: int = 5,
+    min_confidence: float | None = None,
+) -> Prediction:
+    """The prediction of one of some images that were answered.
+
+    Args:
+        answers: of all of them.
+        number: which one.
+        image: its name.
+        class_names: in the order of the classifier's outputs.
+        top: as for `predict_files`.
+        min_confidence: likewise.
+    """
+    row = answers.probabilities[number]
+    order = np.argsort(-row, kind="stable")
+    names = [class_names[i] for i in order]
+    return Prediction(
+        image,
+        tuple(zip(names[:top], row[order[:top]].tolist(), strict=True)),
+        abstained=None if min_confidence is None else bool(row.max() < min_confidence),
+        classes=None if answers.members is None else tuple(compress(names, answers.members[number, order])),
+        unlike_training=None if answers.unlike is None else bool(answers.unlike[number]),
+    )
 
 
 def _decoded(path: str | Path, classifier: Classifier) -> NDArray[np.uint8] | ImageError:
