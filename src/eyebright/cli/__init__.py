@@ -27,6 +27,7 @@ from eyebright.cli.report import report
 from eyebright.cli.reproduce import reproduce
 from eyebright.cli.robustness import robustness
 from eyebright.cli.runs import runs
+from eyebright.cli.serve import key, serve
 from eyebright.cli.show_batch import show_batch
 from eyebright.cli.tensorboard import tensorboard
 from eyebright.cli.train import train
@@ -43,7 +44,7 @@ app = typer.Typer(
 )
 for command in (
     train, check, find_lr, evaluate, report, calibrate, inspect, robustness, compare, runs, reproduce, package, export,
-    predict, explain, plot, show_batch, tensorboard, datasets,
+    predict, serve, key, explain, plot, show_batch, tensorboard, datasets,
 ):  # fmt: skip
     app.command()(command)
 app.add_typer(cache.app, name="cache")

@@ -88,7 +88,7 @@ def predict(
 
     A picture that is unlike anything that the classifier was trained on is marked, where the classifier can tell.
     """
-    _check(min_confidence, target_error, conformal, conformal_method, per_class)
+    check_answer_flags(min_confidence, target_error, conformal, conformal_method, per_class)
     if unlike_share is not None:
         from eyebright.known_images import check_share
 
@@ -133,7 +133,7 @@ def predict(
         raise typer.Exit(3 if tally.answered else 2)
 
 
-def _check(
+def check_answer_flags(
     min_confidence: float | None,
     target_error: float | None,
     conformal: float | None,

@@ -1,0 +1,108 @@
+"""The application: every protocol's routes over one service, behind one gate."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+from collections.abc import AsyncIterator
+from functools import partial
+from typing import Any
+
+from fastapi import FastAPI
+from starlette.middleware.cors import CORSMiddleware
+
+from eyebright import __version__
+from eyebright.serving import health, open_inference, page, predict, tensorflow_serving
+from eyebright.serving.gate import Application, Gate
+from eyebright.serving.keys import Keys, RateLimit
+from eyebright.serving.open_inference import InferenceRequest
+from eyebright.serving.options import ServerOptions
+from eyebright.serving.refusals import add_handlers
+from eyebright.serving.service import Service
+
+DRAIN_SECONDS = 1.0  # between the signal to end and the end of listening: for balancers to look at /readyz
+
+
+def create_app(options: ServerOptions) -> Application:
+    """Load the models, and make the ASGI application that answers with them.
+
+    Raises:
+        EyebrightError: a model cannot be loaded or cannot give what is asked for, or the file of keys cannot be read.
+    """
+    keys = Keys(options.keys) if options.keys is not None else None
+    rate = RateLimit(options.rate / options.workers) if options.rate is not None else None
+    service = Service(options)
+    app = FastAPI(
+        title="Eyebright",
+        description="An image classifier that says how sure it is.",
+        version=__version__,
+        lifespan=partial(_lifespan, service, keys),
+        docs_url=None,  # these load scripts from elsewhere
+        redoc_url=None,
+    )
+    add_handlers(app)
+    for protocol in (health, predict, tensorflow_serving, open_inference):
+        app.include_router(protocol.router(service))
+    app.include_router(page.router())
+    _complete_description(app)
+    gate: Application = Gate(app, service, keys, rate)
+    if not options.origins:
+        return gate
+    return CORSMiddleware(
+        gate,
+        allow_origins=options.origins,
+        allow_methods=["GET", "POST"],
+        allow_headers=["Authorization", "Content-Type", "X-API-Key", "X-Request-ID"],
+        expose_headers=["X-Request-ID", "Retry-After"],
+    )
+
+
+def _complete_description(app: FastAPI) -> None:
+    """Put into the OpenAPI what FastAPI does not see, as bodies are read by our own few lines."""
+    description = app.openapi()
+    schema = InferenceRequest.model_json_schema(ref_template="#/components/schemas/{model}")
+    description["components"]["schemas"].update(schema.pop("$defs"))
+    description["components"]["schemas"]["InferenceRequest"] = schema
+
+
+@contextlib.asynccontextmanager
+async def _lifespan(service: Service, keys: Keys | None, _: FastAPI) -> AsyncIterator[None]:
+    """Watch files and signals while the server runs."""
+    loop = asyncio.get_running_loop()
+    tasks: set[asyncio.Task[None]] = set()
+
+    def start(work: Any) -> None:
+        task = loop.create_task(work)
+        tasks.add(task)
+        task.add_done_callback(tasks.discard)
+
+    if hasattr(signal, "SIGHUP"):
+        loop.add_signal_handler(signal.SIGHUP, lambda: start(service.reload(keys)))
+    _drain_first(service, loop)
+    if service.options.watch_seconds:
+        start(service.models.watch())
+    yield
+    for task in tasks:
+        task.cancel()
+    service.close()
+
+
+def _drain_first(service: Service, loop: asyncio.AbstractEventLoop) -> None:
+    """At a signal to end, say so to those who ask and go on for a moment; a second signal ends at once.
+
+    uvicorn has set its own handlers by now: it then stops to listen, and waits for the requests that it has.
+    """
+    for number in (signal.SIGTERM, signal.SIGINT):
+        ending = signal.getsignal(number)
+        if not callable(ending):
+            continue
+
+        def handle(received: int, frame: Any, ending: Any = ending) -> None:
+            if service.draining:
+                ending(received, frame)
+            else:
+                service.draining = True
+                loop.call_soon_threadsafe(loop.call_later, DRAIN_SECONDS, ending, received, frame)
+
+        signal.signal(number, handle)
