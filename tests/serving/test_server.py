@@ -1,0 +1,115 @@
+"""Processes, signals and files that change."""
+
+import os
+import shutil
+import signal
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+import requests
+
+STARTED = "Started server process"
+
+
+@pytest.fixture
+def file(artefact, tmp_path):
+    return shutil.copy(artefact, tmp_path / "made.eyebright")
+
+
+def probability(server, png):
+    return server.post("/predict", data=png, headers={"Content-Type": "image/png"}).json()[0]["probability"]
+
+
+def test_what_is_asked_by_the_signal_to_end_is_answered(start, artefact, pngs):
+    server = start(artefact, "--max-wait", "1000")
+    with ThreadPoolExecutor(4) as pool:
+        asked = [pool.submit(server.predict, pngs[0]) for _ in range(4)]
+        time.sleep(0.4)  # they have come, and wait for others to join them
+        server.process.send_signal(signal.SIGTERM)
+        time.sleep(0.2)
+        ready = server.get("/readyz")
+        assert (ready.status_code, ready.headers["Connection"]) == (503, "close")
+        assert [one.result().status_code for one in asked] == [200] * 4
+    assert server.process.wait(60) == 0
+
+
+def test_a_file_that_changes_is_loaded_and_no_request_fails(start, made, file, images, pngs):
+    server = start(file, "--watch-seconds", "0.2")
+    expected = [float(made(seed).probabilities(images[:1]).max()) for seed in (0, 1)]
+    assert probability(server, pngs[0]) == pytest.approx(expected[0], abs=1e-5)
+    with ThreadPoolExecutor(4) as pool:
+        asked = [pool.submit(lambda: server.predict(pngs[0])) for _ in range(60)]
+        new = file.with_suffix(".new")
+        new.write_bytes(made(1).artefact())
+        new.replace(file)
+        answers = [one.result() for one in asked]
+    assert {answer.status_code for answer in answers} == {200}
+    server.until(lambda: probability(server, pngs[0]) == pytest.approx(expected[1], abs=1e-5))
+    got = {round(answer.json()[0]["probability"], 4) for answer in answers}
+    assert got <= {round(value, 4) for value in expected}
+    assert server.metric('eyebright_reloads_total{model="made",outcome="done"}') == 1
+
+
+def test_a_damaged_file_is_not_taken_and_what_there_was_goes_on(start, made, file, images, pngs):
+    server = start(file, "--watch-seconds", "0")
+    expected = float(made(0).probabilities(images[:1]).max())
+    content = bytearray(file.read_bytes())
+    content[len(content) // 2] ^= 1
+    file.write_bytes(content)
+    server.process.send_signal(signal.SIGHUP)
+    server.until(lambda: server.entries("reload_failed"))
+    assert "damaged" in server.entries("reload_failed")[0]["error"]
+    assert probability(server, pngs[0]) == pytest.approx(expected, abs=1e-5)
+    file.write_bytes(made(2).artefact())
+    server.process.send_signal(signal.SIGHUP)
+    server.until(lambda: server.entries("reloaded"))
+    expected = float(made(2).probabilities(images[:1]).max())
+    assert probability(server, pngs[0]) == pytest.approx(expected, abs=1e-5)
+
+
+def test_a_worker_that_is_killed_is_replaced_and_workers_count_together(start, artefact, pngs):
+    server = start(artefact, "--workers", "2")
+    children = [int(entry["event"].split("[")[1].rstrip("]")) for entry in server.entries(STARTED)]
+    for _ in range(10):
+        assert server.predict(pngs[0]).status_code == 200
+    assert server.metric('eyebright_confidence_count{model="made"}') == 10
+    os.kill(children[0], signal.SIGKILL)
+    server.until(lambda: len(server.entries(STARTED)) == 3)
+    for _ in range(10):
+        answer = None
+        while answer is None:
+            try:
+                answer = server.predict(pngs[0])
+            except requests.ConnectionError:  # it had been taken by the one that was killed
+                time.sleep(0.1)
+        assert answer.status_code == 200
+    assert server.stop() == 0
+
+
+def test_several_models_are_asked_by_name(start, made, artefact, tmp_path, images, pngs):
+    other = tmp_path / "other one.eyebright"
+    other.write_bytes(made(1).artefact())
+    server = start(artefact, other, f"third={other}")
+    assert server.get("/about").json()["models"] == ["made", "other-one", "third"]
+    for name, seed in (("made", 0), ("other-one", 1), ("third", 1)):
+        (entry,) = server.predict(pngs[0], params={"model": name}).json()
+        assert entry["probability"] == pytest.approx(float(made(seed).probabilities(images[:1]).max()), abs=1e-5)
+        rows = server.post(f"/v1/models/{name}:predict", json={"instances": images[:2].tolist()}).json()["predictions"]
+        np.testing.assert_allclose(rows, made(seed).probabilities(images[:2]), atol=1e-5)
+
+
+def test_it_abstains_and_gives_sets_as_predict_does(start, artefact, pngs):
+    server = start(artefact, "--target-error", "0.3", "--conformal", "0.2", "--unlike-share", "0.3")
+    for entry in server.predict(*pngs).json():
+        assert {"abstained", "set", "unlike_training"} <= entry.keys()
+        assert set(entry["set"]) <= {row["label"] for row in entry["top"]}
+    assert 0 < server.get("/about").json()["min_confidence"] < 1
+
+
+def test_drift_is_shown_once_there_are_answers_enough(start, artefact, pngs):
+    server = start(artefact)
+    for _ in range(3):
+        server.predict(*(pngs * 4)[:40])
+    assert server.metric('eyebright_drift_psi{model="made",of="classes"}') > 0
