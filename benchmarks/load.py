@@ -36,6 +36,8 @@ class Client:
         """Send a request and wait for the whole answer; the time counts from `since`, of `time.perf_counter`."""
         since = time.perf_counter() if since is None else since
         try:
+            if self._streams is not None and self._streams[0].at_eof():  # closed while nobody used it
+                self.close()
             if self._streams is None:
                 self._streams = await asyncio.open_connection("127.0.0.1", self._port)
             reader, writer = self._streams

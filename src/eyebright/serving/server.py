@@ -25,6 +25,7 @@ from eyebright.serving.protocol import DeadlineProtocol
 
 _GRACE = 5  # seconds that requests which have begun are waited for beyond the time they may take
 _BACKLOG = 2048
+_KEEP_ALIVE = 75  # seconds: longer than proxies keep a connection, so that none is closed in the face of a request
 
 
 def serve(options: ServerOptions, host: str, port: int) -> None:
@@ -79,6 +80,7 @@ def _config(options: ServerOptions, app: object, *, factory: bool = False) -> uv
         workers=options.workers,
         limit_concurrency=limits.connections,
         backlog=_BACKLOG,
+        timeout_keep_alive=_KEEP_ALIVE,
         timeout_graceful_shutdown=round(limits.receive_seconds + limits.answer_seconds) + _GRACE,
         timeout_worker_healthcheck=30,
         access_log=False,
