@@ -48,6 +48,8 @@ class OnnxNetwork:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads or processors()
         options.log_severity_level = _SILENT
+        # Its threads wait without keeping a processor busy: what is decoded meanwhile, or answered, needs it.
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         # A graph may name files to read weights from. Of what it has all lies in its bytes: it finds none.
         options.add_session_config_entry("session.model_external_initializers_file_folder_path", _NOWHERE)
         try:
