@@ -6,7 +6,8 @@ Clients on loopback send JPEG files of some 300 × 250 pixels, and PNG files of 
 them, each waiting for its answer. Bare ONNX Runtime decodes the same files in threads and computes them in batches of
 32, without HTTP. Then pictures come at half of the peak rate, at random times: the 99th percentile of their answers'
 times, counted from when each was due, is what a visitor waits. The load's own process takes its part of the processors.
-Promises are for cnn `default`: exit code 1 where one is not kept.
+Beside it stands the processor time of a picture, at 64 clients, which a busy machine changes little. Promises are for cnn
+`default`: exit code 1 where one is not kept.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import argparse
 import asyncio
 import contextlib
 import io
+import os
 import re
 import subprocess
 import sys
@@ -34,7 +36,7 @@ from eyebright.data.decode import decode_image
 from load import closed_loop, paced, percentile, post
 from machine import describe_machine
 from made_pictures import make_pictures
-from processes import _kill_group
+from processes import _kill_group, _processes_of
 from report import Check, check_table, publish, spread, table
 
 HERE = Path(__file__).resolve().parent
@@ -45,11 +47,21 @@ OF_BARE, OF_KERAS, P99 = 0.7, 3.0, 0.025
 
 
 class Rates(NamedTuple):
-    """Pictures a second: of bare ONNX Runtime, and by the number of clients; and the p99 at half load, in seconds."""
+    """Pictures a second, and seconds.
+
+    Attributes:
+        bare: of bare ONNX Runtime.
+        served: by the number of clients.
+        p99: at half load.
+        bare_processor: processor time of a picture, of bare ONNX Runtime.
+        processor: of the server.
+    """
 
     bare: float
     served: dict[int, float]
     p99: float
+    bare_processor: float
+    processor: float
 
 
 def main() -> int:
@@ -57,7 +69,7 @@ def main() -> int:
     classifier = Classifier.load(arguments.artefact)
     kinds = pictures(classifier)
     found: dict[str, list[Rates]] = {kind: [] for kind in kinds}
-    keras: list[float] = []
+    keras: list[tuple[float, float]] = []
     for number in range(arguments.rounds):
         for kind, (files, media_type) in kinds.items():
             print(f"round {number + 1}, {kind}", file=sys.stderr, flush=True)
@@ -93,14 +105,28 @@ def pictures(classifier: Classifier) -> dict[str, tuple[list[bytes], str]]:
 
 
 def measured(arguments: argparse.Namespace, classifier: Classifier, files: list[bytes], media_type: str) -> Rates:
-    bare = bare_rate(classifier, files, arguments.seconds)
+    bare, bare_processor = bare_rate(classifier, files, arguments.seconds)
     requests = [post("/predict", file, media_type) for file in files]
-    with eyebright(arguments.artefact, "--workers", arguments.workers) as port:
+    with eyebright(arguments.artefact, "--workers", arguments.workers) as (port, pid):
         asyncio.run(closed_loop(port, requests, 8, 2))  # not counted
-        served = {clients: rate(port, requests, clients, arguments.seconds) for clients in CLIENTS}
+        before = processor_seconds(pid)
+        most = rate(port, requests, CLIENTS[-1], arguments.seconds)
+        processor = (processor_seconds(pid) - before) / (most * arguments.seconds)
+        served = {clients: rate(port, requests, clients, arguments.seconds) for clients in CLIENTS[:-1]}
+        served[CLIENTS[-1]] = most
         replies = asyncio.run(paced(port, requests, max(served.values()) / 2, arguments.seconds))
     assert {reply.status for reply in replies} == {200}
-    return Rates(bare, served, percentile(replies, 0.99))
+    return Rates(bare, served, percentile(replies, 0.99), bare_processor, processor)
+
+
+def processor_seconds(session: int) -> float:
+    """What the processes of a session have used."""
+    used = 0.0
+    for pid in _processes_of(session):
+        with contextlib.suppress(OSError):
+            fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
+            used += (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    return used
 
 
 def rate(port: int, requests: list[bytes], clients: int, seconds: float) -> float:
@@ -110,8 +136,8 @@ def rate(port: int, requests: list[bytes], clients: int, seconds: float) -> floa
     return len(replies) / seconds
 
 
-def bare_rate(classifier: Classifier, files: list[bytes], seconds: float) -> float:
-    """Pictures a second, decoded in threads while the batch before is computed."""
+def bare_rate(classifier: Classifier, files: list[bytes], seconds: float) -> tuple[float, float]:
+    """Pictures a second, decoded in threads while the batch before is computed, and the processor time of one."""
 
     def decoded(start: int) -> np.ndarray:
         some = [files[(start + place) % len(files)] for place in range(BATCH)]
@@ -120,15 +146,16 @@ def bare_rate(classifier: Classifier, files: list[bytes], seconds: float) -> flo
     with ThreadPoolExecutor(2) as pool:
         ahead = [pool.submit(decoded, number * BATCH) for number in range(3)]
         classifier.logits(ahead[0].result())
-        done, begun = 0, time.perf_counter()
+        done, begun, before = 0, time.perf_counter(), time.process_time()
         while (passed := time.perf_counter() - begun) < seconds:
             classifier.logits(ahead.pop(0).result())
             done += BATCH
             ahead.append(pool.submit(decoded, done))
-    return done / passed
+    return done / passed, (time.process_time() - before) / done
 
 
-def of_keras(arguments: argparse.Namespace, files: list[bytes]) -> float:
+def of_keras(arguments: argparse.Namespace, files: list[bytes]) -> tuple[float, float]:
+    """The most pictures a second of the plain server, and the processor time of one."""
     requests = [post("/predict", file, "image/jpeg") for file in files]
     command = [sys.executable, str(HERE / "peers" / "serve_keras.py"), str(arguments.run), "8799"]
     process = subprocess.Popen(command, start_new_session=True, stdout=subprocess.DEVNULL)
@@ -139,14 +166,16 @@ def of_keras(arguments: argparse.Namespace, files: list[bytes]) -> float:
                 break
             time.sleep(0.5)
         asyncio.run(closed_loop(8799, requests, 8, 2))
-        return max(rate(8799, requests, clients, arguments.seconds) for clients in CLIENTS)
+        before = processor_seconds(process.pid)
+        rates = [rate(8799, requests, clients, arguments.seconds) for clients in CLIENTS]
+        return max(rates), (processor_seconds(process.pid) - before) / (sum(rates) * arguments.seconds)
     finally:
         _kill_group(process)
 
 
 @contextlib.contextmanager
-def eyebright(artefact: Path, *flags: object) -> Iterator[int]:
-    """A server; its port."""
+def eyebright(artefact: Path, *flags: object) -> Iterator[tuple[int, int]]:
+    """A server; its port and process."""
     command = [sys.executable, "-m", "eyebright", "serve", str(artefact), "--port", "0", *map(str, flags)]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, start_new_session=True)
     assert process.stdout is not None
@@ -154,7 +183,7 @@ def eyebright(artefact: Path, *flags: object) -> Iterator[int]:
         match = re.search(rb":(\d+)\s*$", process.stdout.readline())
         assert match, "the server did not start"
         wait_until_ready(int(match[1]))
-        yield int(match[1])
+        yield int(match[1]), process.pid
     finally:
         _kill_group(process)
 
@@ -168,18 +197,23 @@ def wait_until_ready(port: int) -> None:
     raise SystemExit("the server did not start")
 
 
-def reported(arguments: argparse.Namespace, found: dict[str, list[Rates]], keras: list[float]) -> int:
+def reported(arguments: argparse.Namespace, found: dict[str, list[Rates]], keras: list[tuple[float, float]]) -> int:
     rows, checks = [], []
     for kind, rounds in found.items():
         cells = [spread([one.served[clients] for one in rounds], 0) for clients in CLIENTS]
         shares = [one.served[64] / one.bare for one in rounds]
         p99 = [1000 * one.p99 for one in rounds]
-        rows.append([kind, spread([one.bare for one in rounds], 0), *cells, spread(shares, 2), spread(p99, 1)])
+        processor = spread([1000 * one.processor for one in rounds], 1)
+        of_bare = spread([1000 * one.bare_processor for one in rounds], 1)
+        rows.append([f"{kind}, bare ONNX Runtime", *[""] * 2, spread([one.bare for one in rounds], 0), of_bare, ""])
+        rows.append([f"{kind}, `eyebright serve`", *cells, processor, spread(p99, 1)])
         checks.append(Check(f"{kind}: 64 clients, of bare ONNX Runtime", shares, OF_BARE, at_least=True))
         checks.append(Check(f"{kind}: p99 at half load, ms", p99, 1000 * P99, digits=1))
     if keras:
-        times = [max(one.served.values()) / other for one, other in zip(found["JPEG"], keras, strict=True)]
-        rows.append(["JPEG, FastAPI + Keras, its best", "", "", "", spread(keras, 0), "", ""])
+        rates, processor_times = zip(*keras, strict=True)
+        times = [max(one.served.values()) / other for one, other in zip(found["JPEG"], rates, strict=True)]
+        milliseconds = spread([1000 * value for value in processor_times], 1)
+        rows.append(["JPEG, FastAPI + Keras, its best", "", "", spread(list(rates), 0), milliseconds, ""])
         checks.append(Check("JPEG: times the Keras server", times, OF_KERAS, at_least=True))
     heads = [
         "pictures a second",
