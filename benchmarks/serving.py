@@ -6,8 +6,8 @@ Clients on loopback send JPEG files of some 300 × 250 pixels, and PNG files of 
 them, each waiting for its answer. Bare ONNX Runtime decodes the same files in threads and computes them in batches of
 32, without HTTP. Then pictures come at half of the peak rate, at random times: the 99th percentile of their answers'
 times, counted from when each was due, is what a visitor waits. The load's own process takes its part of the processors.
-Beside it stands the processor time of a picture, at 64 clients, which a busy machine changes little. Promises are for cnn
-`default`: exit code 1 where one is not kept.
+Beside it stands the processor time of a picture, at 64 clients, which a busy machine changes little. Promises are for
+cnn `default`: exit code 1 where one is not kept.
 """
 
 from __future__ import annotations

@@ -1,4 +1,5 @@
 import hashlib
+import signal
 
 import pytest
 
@@ -74,3 +75,22 @@ def test_a_server_with_keys_asks_for_one(start, artefact, tmp_path, pngs):
     assert statuses[-1] == 429
     assert {entry.get("key") for entry in server.entries("request")} == {None, "phone"}
     assert key not in "".join(server.log)
+
+
+def test_a_key_is_withdrawn_by_its_line_and_sighup_and_a_damaged_file_changes_nothing(start, artefact, tmp_path):
+    path = tmp_path / "keys"
+    lost, kept = new_key(path, "lost"), new_key(path, "kept")
+    server = start(artefact, "--keys", path)
+
+    def status(key):
+        return server.get("/about", headers={"X-API-Key": key}).status_code
+
+    assert (status(lost), status(kept)) == (200, 200)
+    path.write_text(path.read_text().splitlines(keepends=True)[1])
+    server.process.send_signal(signal.SIGHUP)
+    server.until(lambda: status(lost) == 401)
+    assert status(kept) == 200
+    path.write_text("words")
+    server.process.send_signal(signal.SIGHUP)
+    server.until(lambda: server.entries("reload_failed"))
+    assert status(kept) == 200
