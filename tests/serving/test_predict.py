@@ -203,3 +203,28 @@ def test_explain_draws_where_the_evidence_is(served, pngs):
 
 def test_a_model_that_is_not_there_is_404(served, pngs):
     assert served.predict(pngs[0], params={"model": "none"}).status_code == 404
+
+
+@pytest.mark.parametrize("charset", ["unicode_escape", "rot13", "zip", "utf-7", "none"])
+def test_odd_character_sets_of_forms_are_no_fault(charset, served, pngs):
+    head = b'--a\r\nContent-Disposition: form-data; name="i"; filename="\\ud800"\r\n\r\n'
+    kind = {"Content-Type": f"multipart/form-data; boundary=a; charset={charset}"}
+    answer = served.post("/predict", data=head + pngs[0] + b"\r\n--a--\r\n", headers=kind)
+    assert answer.status_code in (200, 400), answer.text
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/predict", rb'{"images": [], "\ud800": 1}'),
+        ("/predict?model=%ff%ed%a0%80", rb"{}"),
+        ("/v1/models/made:predict", rb'{"\ud800": 1}'),
+        ("/v2/models/made/infer", rb'{"\ud800": 1}'),
+        ("/v2/models/made/infer", rb'{"id": "\ud800", "inputs": []}'),
+        ("/v2/models/made/infer", rb'{"inputs": [{"\ud800": 1}]}'),
+    ],
+)
+def test_halves_of_characters_are_refused_and_no_fault(path, body, served):
+    answer = served.post(path, data=body, headers={"Content-Type": "application/json"})
+    assert answer.status_code in (400, 404), answer.text
+    assert answer.json().keys() == {"error"}

@@ -16,7 +16,7 @@ from starlette.formparsers import MultiPartException, MultiPartParser
 
 from eyebright.errors import ImageError
 from eyebright.serving.options import Limits
-from eyebright.serving.refusals import Refusal
+from eyebright.serving.refusals import Refusal, writable
 
 _FIELDS = 16  # of a form, beside its files
 _SMALL = 2**14  # bytes of JSON that are not worth another thread
@@ -130,14 +130,14 @@ async def _from_form(request: Request, limits: Limits) -> list[Upload]:
         form = await parser.parse()
     except MultiPartException as error:
         raise Refusal(400, f"The form cannot be read: {error.message}") from error
-    except (FormParserError, UnicodeError, KeyError) as error:
+    except (FormParserError, LookupError, ValueError) as error:  # the latter of odd character sets
         raise Refusal(400, f"The form cannot be read: {error}.") from error
     files = [part for _, part in form.multi_items() if isinstance(part, UploadFile)]
     if form and not files:
         raise Refusal(400, f"The field {next(iter(form))!r} is no file. Send pictures as files, with a file name.")
     uploads = []
     for number, part in enumerate(files):
-        uploads.append(Upload(part.filename or str(number), await part.read()))
+        uploads.append(Upload(writable(part.filename or str(number)), await part.read()))
         await part.close()
     return uploads
 

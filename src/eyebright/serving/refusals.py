@@ -16,6 +16,15 @@ from eyebright.serving.batching import QueueFullError
 _CLIENT_GONE = 499  # nobody sees it but the log and the metrics, which have this number from nginx
 
 
+def writable(text: str) -> str:
+    r"""A text as UTF-8 can have it: clients can write halves of characters into JSON, and answers quote them.
+
+    >>> writable("a\ud800")
+    'a\\ud800'
+    """
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
 class Refusal(HTTPException):
     """An answer that is none.
 
@@ -26,7 +35,7 @@ class Refusal(HTTPException):
     """
 
     def __init__(self, status: int, message: str, headers: dict[str, str] | None = None) -> None:
-        super().__init__(status, message, headers)
+        super().__init__(status, writable(message), headers)
 
 
 class ErrorBody(BaseModel):
