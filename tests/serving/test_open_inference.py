@@ -85,6 +85,7 @@ def test_all_numbers_may_stand_in_one_list_and_all_outputs_are_given_unasked(ser
 def test_a_tensor_that_is_none_is_refused(change, served):
     tensor = {"name": "images", "datatype": "UINT8", "shape": [1, 6, 5, 3], "data": [0] * 90}
     assert served.post(INFER, json={"inputs": [tensor]}).status_code == 200
+    assert served.post(INFER, json={"id": "\ud800", "inputs": [tensor]}).status_code == 400
     answer = served.post(INFER, json={"inputs": [{**tensor, **change}]})
     assert (answer.status_code, answer.json().keys()) == (400, {"error"}), answer.text
 

@@ -16,7 +16,7 @@ from eyebright.errors import ImageError
 from eyebright.serving.bodies import check_count, picture_bytes, read_json
 from eyebright.serving.health import check_ready
 from eyebright.serving.model import VERSION, ServedModel
-from eyebright.serving.refusals import Refusal, documented
+from eyebright.serving.refusals import Refusal, documented, writable
 from eyebright.serving.service import Service
 from eyebright.serving.tensors import images_of
 
@@ -139,6 +139,8 @@ async def _infer(service: Service, request: Request, name: str) -> dict[str, Any
         problem = error.errors()[0]
         where = ".".join(map(str, problem["loc"]))
         raise Refusal(400, f"{where}: {problem['msg']}") from error
+    if asked.id is not None and asked.id != writable(asked.id):
+        raise Refusal(400, "id: it has half a character, which no answer could repeat.")
     images = await asyncio.to_thread(_images, asked.inputs[0], entry.model)
     check_count(len(images), service.limits)
     answers = await service.answers(request, entry, images)
