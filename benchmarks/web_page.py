@@ -27,7 +27,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from eyebright.serving.options import AnswerOptions
 from numpy.typing import NDArray
 from PIL import Image
 from playwright.sync_api import Page, sync_playwright
@@ -36,6 +35,7 @@ from rich.progress import track
 
 from eyebright import Classifier, load_dataset
 from eyebright.data.decode import decode_image
+from eyebright.serving.options import AnswerOptions
 from eyebright.serving.static_page import export_page
 from machine import describe_machine
 from report import Check, check_table, publish, table
