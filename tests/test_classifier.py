@@ -179,10 +179,21 @@ def test_a_missing_part_is_named(name, copy):
 
 @pytest.mark.parametrize("name", ["no", "x" * 300])
 def test_where_none_is_the_message_says_what_to_give(name, tmp_path):
-    with pytest.raises(ClassifierError, match="no saved classifier is there") as error:
+    with pytest.raises(ClassifierError, match="there is no such file or directory") as error:
         Classifier.load(tmp_path / name)
     assert str(tmp_path / name) in str(error.value)
     with pytest.raises(ClassifierError, match="no saved classifier is there"):
+        Classifier.load(tmp_path)
+
+
+def test_of_a_run_that_is_not_finished_and_of_several_runs_the_message_says_what_to_give(tmp_path):
+    for name in ("settings.toml", "data.json"):
+        (tmp_path / name).touch()
+    with pytest.raises(ClassifierError, match=r"this run is not finished. Go on with it: .* train --resume"):
+        Classifier.load(tmp_path)
+    for seed in (0, 1):
+        (tmp_path / f"seed-{seed}").mkdir()
+    with pytest.raises(ClassifierError, match=r"there are 2 runs in it. Give one of them, for example .*seed-0\.$"):
         Classifier.load(tmp_path)
 
 

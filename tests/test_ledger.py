@@ -30,7 +30,7 @@ def test_looks_are_counted_by_data_and_run(ledger, tmp_path):
 def test_the_looks_of_several_runs_are_said_and_those_of_one_are_not(ledger, tmp_path):
     assert count_look(ONE, tmp_path / "a").sentence == ""
     assert count_look(ONE, tmp_path / "a").sentence == ""
-    assert count_look(ONE, tmp_path / "b").sentence == "This test set has been looked at 3 times by 2 runs."
+    assert count_look(ONE, tmp_path / "b").sentence == "This test set has been looked at 3 times by 2 of your runs."
 
 
 def test_a_run_is_the_same_from_whatever_directory_it_is_named(ledger, tmp_path, monkeypatch):

@@ -27,7 +27,9 @@ from eyebright.known_images import KnownImages
 from eyebright.metrics.calibration import Calibration
 from eyebright.paths import is_file
 from eyebright.picture_options import DEFAULT_FIT, FITS, Fit
+from eyebright.run_paths import is_run, member_paths
 from eyebright.settings import TestTimeAugmentation
+from eyebright.suggestions import command
 from eyebright.views import Answers, Logits, ViewedLogits
 
 if TYPE_CHECKING:
@@ -263,7 +265,7 @@ class Classifier:
         if os.path.lexists(path / "model"):
             path = path / "model"
         if not os.path.lexists(path / storage.MANIFEST):
-            raise ClassifierError(f"{path}: no saved classifier is there (a finished run has one in its model/).")
+            raise ClassifierError(f"{path}: {_why_none(path)}")
         try:
             parts = storage.read_directory(path, kind=KIND, version=VERSION)
         except StorageError as error:
@@ -311,6 +313,18 @@ class Classifier:
         from eyebright.models.network import KerasNetwork
 
         return KerasNetwork(self.architecture, self.weights)
+
+
+def _why_none(path: Path) -> str:
+    """Why no saved classifier is at a path, and what to give instead."""
+    if not os.path.lexists(path):
+        return "there is no such file or directory."
+    members = next(iter(member_paths(path).values()), [])
+    if members:
+        return f"there are {len(members)} runs in it. Give one of them, for example {members[0]}."
+    if is_run(path):
+        return f"this run is not finished. Go on with it: {command('train', '--resume', path)}"
+    return "no saved classifier is there (a finished run has one in its model/)."
 
 
 def _check_calibration(calibration: Calibration, architecture: Architecture) -> None:

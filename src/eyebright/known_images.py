@@ -55,8 +55,9 @@ class KnownImages:
         rank = math.ceil((n + 1) * (1 - share) - 1e-9)
         if rank > n:
             raise DataError(
-                f"--unlike-share {share:g} needs at least {math.ceil(1 / share - 1 - 1e-9):,} validation images; there "
-                f"are {n:,}. Give a larger share, or train anew with a larger --validation."
+                f"Whether pictures are unlike those that it was trained on was not looked at: --unlike-share {share:g} "
+                f"needs at least {math.ceil(1 / share - 1 - 1e-9):,} validation images; there are {n:,}. Give a larger "
+                "share, or train anew with a larger --validation."
             )
         return float(self.distances[rank - 1])
 

@@ -59,7 +59,7 @@ class LooksOfData:
         """A sentence for the user: the warning, or the looks where more than one run looked; else ""."""
         if self.warning or self.looks is None or (self.runs or 0) < 2:
             return self.warning
-        return f"This test set has been looked at {self.looks:,} times by {self.runs:,} runs."
+        return f"This test set has been looked at {self.looks:,} times by {self.runs:,} of your runs."
 
 
 def ledger_path() -> Path:

@@ -109,6 +109,8 @@ def _explain(problem: Any, values: Mapping[str, Any], source: Mapping[str, Layer
         layer = Layer(layer.source, {key: table.get(word)})
     if problem["type"] == "extra_forbidden":
         return f"{layer.name(key)}: unknown setting.{suggestion(word, known)}"
+    if word == "image_size" and problem["type"] == "tuple_type":
+        return f"{layer.quote(key)}: give one number, or HEIGHTxWIDTH, for example 64 or 48x64."
     rule = _RULES.get(problem["type"], problem["msg"][0].lower() + problem["msg"][1:])
     hint = ""
     if problem["type"] == "literal_error" and isinstance(layer.values[key], str):

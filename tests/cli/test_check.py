@@ -81,7 +81,7 @@ def test_the_table_has_counts_examples_and_advice(clean, command):
         (clean / "a" / f"empty-{number}.jpg").touch()
     code, out, _ = command("check", clean)
     assert code == 3
-    assert re.search(r"│ unreadable +│ 5 +│ a/empty-0.jpg: empty \(0 bytes\)", out)
+    assert re.search(r"│ unreadable +│ 5 +│ 5 +│ a/empty-0.jpg: empty \(0 bytes\)", out)
     assert "… and 2 more" in out
     assert "→ Get them anew, or leave them out." in out
     assert "5 findings in 45 images of pictures." in out
@@ -93,7 +93,7 @@ def test_the_list_leaves_out_what_was_found_and_train_takes_it(clean, command, t
     picture(clean / "a" / "twin.png", SOFT[0])
     listed = tmp_path / "not-these.txt"
     code, out, _ = command("check", clean, "--fix-list", listed)
-    assert (code, out.splitlines()[-1]) == (3, f"Written: {listed}")
+    assert (code, out.splitlines()[-1]) == (3, f"Written: {listed}, which leaves out 3 of 43 images")
     lines = [line for line in listed.read_text().splitlines() if not line.startswith("# ")]
     assert lines == ["a/#1.jpg", "a/empty.jpg", "a/twin.png"]
     assert command("check", clean, "--exclude", listed).code == 0
@@ -283,9 +283,7 @@ def test_strict_refuses_before_there_is_a_run(clean, command, tmp_path):
     picture(clean / "a" / "twin.png", SOFT[0])
     code, out, err = command("train", clean, "--run-dir", tmp_path / "run", "--strict", "--quiet", *SHORT)
     assert (code, out) == (2, "")
-    assert err.startswith(
-        f"DataError: {clean}: --strict trains on nothing in which something was found (1 findings):\n"
-    )
+    assert err.startswith(f"DataError: {clean}: --strict trains on nothing in which something was found (1 finding):\n")
     assert "  exact-duplicate: a/0.png, a/twin.png: the same pixels\n" in err
     assert not (tmp_path / "run").exists()
 

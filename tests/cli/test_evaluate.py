@@ -286,7 +286,7 @@ def test_the_looks_of_all_runs_at_these_data_are_counted_and_said(finished, tmp_
     assert (read["test_looks"], read["test_looks_of_data"], read["runs_that_looked"]) == (3, 2, 1)
     lines = command("evaluate", other).out.splitlines()
     assert lines[-2:] == [
-        "This test set has been looked at 3 times by 2 runs.",
+        "This test set has been looked at 3 times by 2 of your runs.",
         "Looks at the run's test images so far: 2",
     ]
     read = figures(command("evaluate", other, "--split", "validation", "--json"))

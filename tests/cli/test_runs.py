@@ -1,8 +1,16 @@
+import contextlib
 import csv
+import fcntl
 import io
 import json
 import os
+import pty
+import re
 import shutil
+import struct
+import subprocess
+import sys
+import termios
 
 import numpy as np
 import pytest
@@ -180,3 +188,25 @@ def test_what_a_run_is_said_to_differ_in_is_what_its_model_uses(tmp_path, digits
     assert rows["softmax"]["hidden_units"] is None
     assert rows["fc"]["hidden_units"] > 0
     assert np.isfinite(rows["softmax"]["learning_rate"])
+
+
+def test_on_a_narrow_terminal_the_last_columns_are_named_and_not_squeezed(runs):
+    """On a real one, of 60 columns."""
+    parent, child = pty.openpty()
+    fcntl.ioctl(child, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 60, 0, 0))
+    program = [sys.executable, "-m", "eyebright", "runs", str(runs)]
+    environment = {**os.environ, "TERM": "xterm", "NO_COLOR": "1"}
+    environment.pop("COLUMNS", None)
+    with subprocess.Popen(program, stdin=child, stdout=child, stderr=child, env=environment) as process:
+        os.close(child)
+        out = b""
+        with contextlib.suppress(OSError):  # what reading gives once the program has ended
+            while chunk := os.read(parent, 65536):
+                out += chunk
+    os.close(parent)
+    text = re.sub(r"\x1b\[[0-9;]*m", "", out.decode())
+    assert process.returncode == 0
+    assert max(len(line) for line in text.splitlines() if "│" in line) <= 60
+    assert "more/b" in text
+    assert "test accuracy" in text
+    assert re.search(r"More columns, in a wider terminal or by --csv: .*learning_rate", text.replace("\r\n", " "))

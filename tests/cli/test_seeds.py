@@ -34,7 +34,7 @@ def test_there_is_a_line_a_seed_and_one_for_each_question(npz, tmp_path, monkeyp
     low, high = results["seeds"][0]["test_accuracy_ci95"]
     assert after[1].startswith("Over the images: seed 4's classifier, of accuracy ")
     assert f"would give {low:.4f} to {high:.4f} on other test images (95%)" in after[1]
-    assert after[2] == "This test set has been looked at 3 times by 3 runs."
+    assert after[2] == "This test set has been looked at 3 times by 3 of your runs."
     assert not any(line.startswith("Step") for line in lines)
 
 

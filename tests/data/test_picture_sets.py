@@ -409,7 +409,7 @@ def test_what_was_passed_over_is_told_in_short(folder):
         (folder / "bee" / f"x.k{number}").touch()
         (folder / "bee" / f"{number}.txt").touch()
     assert load_dataset(folder).notes == (
-        "Passed over: 9 .txt files, 1 .k0 files, 1 .k1 files, 1 .k2 files, 1 .k3 files, 5 files of other kinds.",
+        "Passed over: 9 .txt files, 1 .k0 file, 1 .k1 file, 1 .k2 file, 1 .k3 file, 5 files of other kinds.",
     )
 
 

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from eyebright.training.recalibration import Recalibration
 
 
+_FEW = 100  # validation images a class
+
+
 def calibrate(
     run: FinishedRun,
     data: Annotated[
@@ -102,6 +105,13 @@ def _if_there(run: RunDirectory, data_dir: Path | None, *, progress: bool) -> Da
 def _print(done: Recalibration) -> None:
     from eyebright.metrics.calibration_error import BINS
 
+    if done.calibration.classes is not None and done.images < _FEW * done.calibration.classes:
+        print(
+            f"{done.images:,} validation images are few for {done.calibration.method} calibration, which fits each "
+            "class by itself: it wants some hundreds a class. A temperature takes fewer.",
+            file=sys.stderr,
+        )
+
     numbers = [f"{name} {value:.3f}" for name, value in done.calibration.to_dict().items() if isinstance(value, float)]
     how = f" ({', '.join(numbers)})" if numbers else ""
     print(f"Calibration {done.calibration.method}{how}, fitted to {done.images:,} validation images")
@@ -111,4 +121,7 @@ def _print(done: Recalibration) -> None:
                 f"{title}: log loss {figures['log_loss']:.4f}, calibration error (ECE, {BINS} equal-mass bins) "
                 f"{figures['calibration_error']:.4f}, accuracy {figures['accuracy']:.4f}"
             )
-    print(f"Test images, from kept predictions: log loss {done.results['test_loss']:.4f}")
+    print(
+        f"Test images, from kept predictions: log loss {done.results['test_loss']:.4f}, accuracy "
+        f"{done.results['test_accuracy']:.4f} (before: {done.accuracy_before:.4f})"
+    )

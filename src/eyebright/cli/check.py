@@ -107,9 +107,10 @@ def check(
         print_json(report.to_dict())
     else:
         _print_report(report)
-        for path in (fix_list, html):
-            if path is not None:
-                print(f"Written: {path}")
+        if fix_list is not None:
+            print(f"Written: {fix_list}, which leaves out {len(report.excluded):,} of {report.images:,} images")
+        if html is not None:
+            print(f"Written: {html}")
     raise typer.Exit(_FOUND if report.findings else 0)
 
 
@@ -167,13 +168,16 @@ def _print_report(report: Report) -> None:
     for note in report.notes:
         print(note)
     if report.findings:
-        table = Table("found", "findings", "for example")
+        table = Table("found", "findings", "images", "for example")
         for kind, count in report.counts.items():
             examples = [_shortened(finding.message) for finding in report.of_kind(kind)[:_EXAMPLES]]
             more = [f"… and {count - _EXAMPLES:,} more"] if count > _EXAMPLES else []
-            table.add_row(kind, f"{count:,}", "\n".join([*examples, *more, f"→ {KINDS[kind].advice}"]))
+            images = {image for finding in report.of_kind(kind) for image in finding.images}
+            lines = [*examples, *more, f"→ {KINDS[kind].advice}"]
+            table.add_row(kind, f"{count:,}", f"{len(images):,}", "\n".join(lines))
         print_table(table)
-        print(f"{len(report.findings):,} findings in {report.images:,} images of {report.data}.")
+        findings = "finding" if len(report.findings) == 1 else "findings"
+        print(f"{len(report.findings):,} {findings} in {report.images:,} images of {report.data}.")
     else:
         print(f"Nothing found in {report.images:,} images of {report.data}.")
 

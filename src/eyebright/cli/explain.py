@@ -79,6 +79,8 @@ def explain(
     found = explain_images(classifier, stack, classes, method, progress=True)
     draw_explanations(classifier, stack, found, names, path)
     print(f"{found.method}: {METHODS[found.method]}", file=sys.stderr)
+    for name, label, probability in zip(names, found.classes, found.probabilities, strict=True):
+        print(f"{name}: {classifier.class_names[label]}, {probability:.3f}", file=sys.stderr)
     print(path)
     if failed:
         raise typer.Exit(3)

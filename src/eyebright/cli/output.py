@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
+from itertools import accumulate
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +12,7 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
+_BETWEEN = 3  # columns that a table takes beside its texts, for each
 _WIDE = 10_000  # columns: wide enough that nothing is wrapped or cut
 
 
@@ -29,6 +32,28 @@ def print_table(table: Table) -> None:
     if not console.is_terminal:
         console.width = _WIDE
     console.print(table)
+
+
+def print_rows(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    """Print a table whose last columns may be left out where a terminal is too narrow for them.
+
+    Returns:
+        The heads of those that were left out.
+    """
+    from rich.cells import cell_len
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console()
+    fits = len(heads)
+    if console.is_terminal:
+        widths = [max(map(cell_len, column)) + _BETWEEN for column in zip(heads, *rows, strict=True)]
+        fits = max(1, sum(width <= console.width - 1 for width in accumulate(widths)))
+    table = Table(*heads[:fits])
+    for row in rows:
+        table.add_row(*row[:fits])
+    print_table(table)
+    return list(heads[fits:])
 
 
 def print_json(value: Any) -> None:

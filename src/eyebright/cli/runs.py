@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from eyebright.cli.options import Json
-from eyebright.cli.output import print_json, print_table
+from eyebright.cli.output import print_json, print_rows
 
 if TYPE_CHECKING:
     from eyebright.run_table import Row
@@ -90,28 +90,32 @@ def _print_csv(rows: list[Row], differing: list[str]) -> None:
 
 
 def _print(rows: list[Row], differing: list[str]) -> None:
-    from rich.table import Table
-
     first = [name for name in _SHOWN_FIRST if name in differing]
     names = [name for name in dict.fromkeys([*first, *differing]) if name not in _COLUMNS_ANYWAY]
     shown = names[:_MOST_SETTINGS_SHOWN]
     groups = ["runs"] if any(row.values["runs"] for row in rows) else []
-    table = Table("run", "state", "data", "model", *groups, "test accuracy", "95% interval", "validation accuracy")
-    for head in ("steps", "training", "looks", *shown):
-        table.add_column(head)
+    heads = ["run", "test accuracy", "95% interval", "state", "data", "model", *groups, "validation accuracy"]
+    heads += ["steps", "training", "looks", *shown]
+    left_out = print_rows(heads, [_cells(row, groups, shown) for row in rows])
     for row in rows:
-        values = row.values
-        if values["state"] == "damaged":
-            table.add_row(values["run"], f"damaged: {values['problem']}")
-            continue
-        words = [values[name] or "–" for name in ("run", "state", "data", "model", *groups)]
-        figures = [_accuracy(values), _interval(values["test_accuracy_ci95"]), _share(values["validation_accuracy"])]
-        seconds = "–" if values["train_seconds"] is None else f"{values['train_seconds']:,.0f} s"
-        course = [f"{values['steps'] or 0:,.0f}", seconds, str(values["test_looks"])]
-        table.add_row(*words, *figures, *course, *(_setting(row, name) for name in shown))
-    print_table(table)
+        if row.values["problem"] is not None:
+            print(f"{row.values['run']}: {row.values['problem']}")
+    if left_out:
+        print(f"More columns, in a wider terminal or by --csv: {', '.join(left_out)}.")
     if len(shown) < len(names):
         print(f"They differ in {len(names) - len(shown)} more settings, which --json and --csv show.")
+
+
+def _cells(row: Row, groups: list[str], settings: list[str]) -> list[str]:
+    values = row.values
+    seconds = "–" if values["train_seconds"] is None else f"{values['train_seconds']:,.0f} s"
+    return [
+        *(values["run"], _accuracy(values), _interval(values["test_accuracy_ci95"])),
+        *(values[name] or "–" for name in ("state", "data", "model", *groups)),
+        *(_share(values["validation_accuracy"]), f"{values['steps'] or 0:,.0f}", seconds),
+        str(values["test_looks"] or 0),
+        *(_setting(row, name) for name in settings),
+    ]
 
 
 def _accuracy(values: dict[str, Any]) -> str:

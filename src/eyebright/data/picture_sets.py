@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from contextlib import closing
 from dataclasses import replace
@@ -26,6 +27,7 @@ from eyebright.picture_options import DEFAULT_SIDE, PictureOptions
 __all__ = ["open_listing", "read_pictures"]
 
 _NO_SPLIT = len(SPLIT_NAMES)  # in the index, of a picture that came in none
+_PLURAL, _ONE = re.compile(r"^(.*?)(file|folder|link)s\b"), r"\1\2"
 _MOST_KINDS = 5  # of files that were passed over, in a note
 
 
@@ -157,7 +159,7 @@ def _cached(key: str) -> Dataset | None:
 def _notes(listing: Listing) -> tuple[str, ...]:
     """What the user should know: the listing's notes, and what was passed over, of many kinds the most frequent."""
     kinds = sorted(listing.ignored.items(), key=lambda kind: (-kind[1], kind[0]))
-    told = [f"{count:,} {kind}" for kind, count in kinds[:_MOST_KINDS]]
+    told = [f"{count:,} {_PLURAL.sub(_ONE, kind) if count == 1 else kind}" for kind, count in kinds[:_MOST_KINDS]]
     if others := sum(count for _, count in kinds[_MOST_KINDS:]):
         told.append(f"{others:,} files of other kinds")
     return (*listing.notes, *((f"Passed over: {', '.join(told)}.",) if told else ()))

@@ -39,6 +39,7 @@ class Recalibration:
         after: the same of the calibrated probabilities, each image's by a calibration that was fitted to four fifths of
             the others. None for a single image.
         results: what results.json holds now.
+        accuracy_before: the test accuracy that it held before; other methods than temperature and quadratic change it.
     """
 
     calibration: Calibration
@@ -46,6 +47,7 @@ class Recalibration:
     before: dict[str, float]
     after: dict[str, float] | None
     results: dict[str, Any]
+    accuracy_before: float
 
 
 def calibrate(
@@ -86,10 +88,11 @@ def calibrate(
         labels, logits = held_out.labels, held_out.logits
         before = _figures(labels, Calibration().log_probabilities(logits))
         after = _figures(labels, cross_fitted_log_probabilities(method, labels, logits)) if len(labels) > 1 else None
+        accuracy_before = results["test_accuracy"]
         results = results | test_figures(classifier, test.labels, test.logits, test.units)
         classifier.save(run.path / "model")
         run.write_results(results)
-    return Recalibration(classifier.calibration, len(labels), before, after, results)
+    return Recalibration(classifier.calibration, len(labels), before, after, results, accuracy_before)
 
 
 def needs_data(run: RunDirectory) -> bool:

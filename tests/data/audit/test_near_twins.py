@@ -169,3 +169,23 @@ def test_memory_does_not_grow_with_the_size_of_the_images():
         tracemalloc.stop()
     assert found == [[place, place + 24] for place in range(24)]
     assert peak < 150e6
+
+
+def test_twins_of_twins_are_told_pair_by_pair_and_no_pair_is_lost():
+    """Of images that change a little from one to the next, the ends are no twins."""
+    pairs = np.array([[0, 1], [1, 2], [2, 3], [3, 4]])
+    found = near_twins._groups(pairs)
+    assert found == [[0, 1, 2], [2, 3], [3, 4]]
+    everyone = np.array([[5, 6], [6, 7], [5, 7]])
+    assert near_twins._groups(everyone) == [[5, 6, 7]]
+    assert near_twins._groups(np.empty((0, 2), np.int64)) == []
+
+
+@settings(deadline=None)
+@given(st.sets(st.tuples(st.integers(0, 12), st.integers(0, 12)).filter(lambda pair: pair[0] < pair[1])))
+def test_every_pair_is_in_a_group_and_every_group_has_an_image_that_is_everyones_twin(pairs):
+    found = near_twins._groups(np.array(sorted(pairs), np.int64).reshape(-1, 2))
+    for one, other in pairs:
+        assert any({one, other} <= set(group) for group in found)
+    for group in found:
+        assert any(all(tuple(sorted((one, other))) in pairs for other in group if other != one) for one in group)

@@ -68,7 +68,7 @@ def find_near_twins(dataset: Dataset, *, progress: bool = False) -> NearTwins:
     pairs = _screened_pairs(small, pairs, progress=progress)
     pairs[:, :2] = chosen[pairs[:, :2]]  # from here on, places among all images
     agreeing = _agreements(dataset.images, pairs, progress=progress) >= _least_agreement(dataset, chosen)
-    return NearTwins(_components(pairs[agreeing, :2], len(dataset)), notes)
+    return NearTwins(_groups(pairs[agreeing, :2]), notes)
 
 
 def _compared_images(dataset: Dataset) -> tuple[NDArray[np.int64], list[str]]:
@@ -163,18 +163,24 @@ def _least_agreement(dataset: Dataset, chosen: NDArray[np.int64]) -> float:
     return float(np.clip(np.tanh(median + beyond * deviation), _AGREEING, _MOST_AGREEING))
 
 
-def _components(pairs: NDArray[np.int64], images: int) -> list[list[int]]:
-    """Pairs [n, 2] of images as groups: two that have a twin in common are in one."""
-    from scipy.sparse import coo_array
-    from scipy.sparse.csgraph import connected_components
+def _groups(pairs: NDArray[np.int64]) -> list[list[int]]:
+    """Pairs [n, 2] of images as groups, each of one image and others that are its twins; every pair is in one.
 
-    twins = np.unique(pairs)
-    edges = coo_array((np.ones(len(pairs)), (pairs[:, 0], pairs[:, 1])), shape=(images, images))
-    _, component = connected_components(edges, directed=False)
-    groups: dict[int, list[int]] = {}
-    for image in twins.tolist():
-        groups.setdefault(int(component[image]), []).append(image)
-    return list(groups.values())
+    Twins of twins are no group: of images that differ a little from one to the next, all would be in it.
+    """
+    twins: dict[int, set[int]] = {}
+    for one, other in pairs.tolist():
+        twins.setdefault(one, set()).add(other)
+        twins.setdefault(other, set()).add(one)
+    groups = []
+    # The image with the most twins first, of equal ones the first; what pairs it leaves come after it.
+    for image in sorted(twins, key=lambda image: (-len(twins[image]), image)):
+        if others := twins[image]:
+            members = {image, *others}
+            groups.append(sorted(members))
+            for member in members:
+                twins[member] -= members
+    return sorted(groups)
 
 
 def _turned(images: NDArray[Any], pairs: NDArray[np.int64]) -> NDArray[Any]:

@@ -43,7 +43,11 @@ KINDS: Mapping[str, Kind] = {
     "imbalance": Kind("warning", "classes of very different sizes", "Add images, or use --class-weights balanced."),
     "exact-duplicate": Kind("warning", "images with the same pixels", "Keep one of them."),
     "near-duplicate": Kind("warning", "images that are almost the same", "Look at them, and keep one."),
-    "constant-image": Kind("warning", "images that show nothing", "Leave them out."),
+    "constant-image": Kind(
+        "warning",
+        "images that show nothing as they are read",
+        "Leave them out; or where what they show lies at the side, try --fit pad.",
+    ),
     "label-error": Kind("warning", "labels that are probably wrong", "Look at them, and give them their right labels."),
     "wrong-extension": Kind("warning", "files whose names say another format", "Rename them."),
     "odd-size": Kind("warning", "images of an unusual size", "Look whether they belong to the data."),
@@ -108,6 +112,11 @@ class Report:
         order = list(KINDS)
         ordered = sorted(self.findings, key=lambda finding: order.index(finding.kind))
         object.__setattr__(self, "findings", tuple(ordered))
+
+    @property
+    def excluded(self) -> set[str]:
+        """The images that `exclusion_list` leaves out."""
+        return {image for finding in self.findings for image in finding.exclude}
 
     @property
     def counts(self) -> dict[str, int]:
@@ -176,11 +185,12 @@ def refuse_findings(report: Report, data: str, more: str) -> None:
     lines = [f"  {finding.kind}: {finding.message}" for finding in report.findings[:_SHOWN]]
     if len(report.findings) > _SHOWN:
         lines.append(f"  … and {len(report.findings) - _SHOWN:,} more")
+    leave_out = ", leave images out (check's --fix-list FILE, then --exclude FILE)" if report.excluded else ""
     raise DataError(
-        f"{data}: --strict trains on nothing in which something was found ({len(report.findings):,} findings):\n"
+        f"{data}: --strict trains on nothing in which something was found "
+        f"({len(report.findings):,} {'finding' if len(report.findings) == 1 else 'findings'}):\n"
         + "\n".join(lines)
-        + f"\nSee all of it ({more}), leave images out (check's --fix-list FILE, then --exclude "
-        "FILE), or train without --strict."
+        + f"\nSee all of it ({more}){leave_out}, or train without --strict."
     )
 
 
