@@ -254,3 +254,9 @@ def test_the_catalogue_loading_and_decoding_import_nothing_large():
     modules = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout.split()
     assert "eyebright.data.decode" in modules
     assert not HEAVY & set(modules)
+
+
+def test_a_slip_in_a_path_names_what_lies_beside_it(tmp_path):
+    (tmp_path / "shapes").mkdir()
+    with pytest.raises(DataError, match=rf"Did you mean '{tmp_path}/shapes'\?"):
+        load_dataset(str(tmp_path / "shpaes"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import os
 from dataclasses import replace
 from pathlib import Path
@@ -61,7 +62,7 @@ def load_dataset(
     if not os.path.lexists(path):
         if isinstance(data, Path):
             raise DataError(f"{path}: nothing is there. (A Path means a file; the catalogue's names are strings.)")
-        near = suggestion(data.lower(), CATALOG)
+        near = suggestion(data.lower(), [*CATALOG, *_beside(path)])
         raise DataError(f"{data!r} is neither the name of a data set nor a path that exists.{near}")
     from eyebright.data.picture_sets import read_pictures
     from eyebright.data.readers import read_arrays
@@ -69,6 +70,15 @@ def load_dataset(
     dataset = read_arrays(path)
     dataset = read_pictures(path, options, progress=progress) if dataset is None else _of_arrays(dataset, options)
     return same_pixels_together(replace(dataset, source=str(path.resolve())))
+
+
+def _beside(path: Path) -> list[str]:
+    """What lies where a path that does not exist would, if its name resembles that: what may have been meant."""
+    try:
+        names = [entry.name for entry in path.parent.iterdir()]
+    except OSError:
+        return []
+    return [str(path.with_name(name)) for name in difflib.get_close_matches(path.name, names)]
 
 
 def _of_arrays(dataset: Dataset, options: PictureOptions) -> Dataset:

@@ -10,6 +10,7 @@ from eyebright.paths import whole_path
 from eyebright.run_directory import RunDirectory
 from eyebright.settings import Settings, as_tuple
 from eyebright.sources import FLAGS, Layer, as_text, flag, validated
+from eyebright.suggestions import command
 from eyebright.training.batches import steps_per_epoch
 from eyebright.training.schedule import run_length
 
@@ -68,15 +69,16 @@ def _lengthened(run: RunDirectory, asked: str, length: dict[str, int], training_
         raise RunError(f"{asked}: the run {run.path} is {before:,} steps long, and a run cannot be made shorter.")
     if run.data.fold is not None:
         raise RunError(f"{asked}: the run {run.path} is a fold of a cross-validation, whose runs are equally long.")
+    go_on = f"Go on with it as it is ({command('train', '--resume', run.path)}), train anew"
     if settings.schedule != "constant":
         raise RunError(
             f"{asked}: the run {run.path} cannot be made longer, because its learning rate ({settings.schedule}) was "
-            f"planned for {before:,} steps. Train anew, or train with --schedule constant."
+            f"planned for {before:,} steps. {go_on}, or train with --schedule constant."
         )
     if settings.averaging in _PLANNED_AVERAGES:
         raise RunError(
             f"{asked}: the run {run.path} cannot be made longer, because its average of the weights "
-            f"({settings.averaging}) was planned for {before:,} steps. Train anew, or train with --averaging ema."
+            f"({settings.averaging}) was planned for {before:,} steps. {go_on}, or train with --averaging ema."
         )
     per_epoch = steps_per_epoch(training_images, settings.batch_size)
     if before % per_epoch and (settings.restore_best or settings.patience):
