@@ -29,8 +29,6 @@ from eyebright.cli import app
 from eyebright.data.decode import decode_image
 from eyebright.errors import StorageError
 from eyebright.picture_options import Fit
-from eyebright.serving.options import AnswerOptions
-from eyebright.serving.static_page import export_page
 from eyebright.serving.web_runtime import web_runtime
 
 NAMES = ("<script>alert(1)</script>", "שלום", "a" * 200, "{{ 7 * 7 }}", "four", "five", "six", "seven", "eight", "nine")
@@ -102,8 +100,9 @@ def folder(artefact: Path, shown: Shown) -> Path:
         web_runtime()
     except StorageError as error:
         pytest.skip(str(error))
-    export_page(artefact, artefact.parent / "exported", AnswerOptions(shown.min_confidence))
-    return artefact.parent / "exported"
+    command = ["export", str(artefact), "--format", "web", "--min-confidence", str(shown.min_confidence)]
+    app(command, standalone_mode=False)
+    return artefact.parent / "digits-web"
 
 
 @pytest.fixture(scope="module")
