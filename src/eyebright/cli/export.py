@@ -21,16 +21,16 @@ if TYPE_CHECKING:
 
 
 def export(
-    run: Annotated[Path, typer.Argument(help="Directory of a finished run.")],
+    run: Annotated[Path, typer.Argument(help="Directory of a finished run; for web, an artefact as well.")],
     format: Annotated[  # noqa: A002 - the option's name
-        str, typer.Option("--format", metavar="onnx|litert|saved_model|openvino", help="For which runtime.")
+        str, typer.Option("--format", metavar="onnx|litert|saved_model|openvino|web", help="For which runtime.")
     ] = "onnx",
     output: Annotated[
         Path | None,
         typer.Option(
             "-o",
             "--output",
-            help="The file; of saved_model and openvino the directory.",
+            help="The file; of saved_model, openvino and web the directory.",
             show_default="RUN/export/ and a name after the format",
         ),
     ] = None,
@@ -54,6 +54,31 @@ def export(
     data_dir: Annotated[
         Path | None, typer.Option(help="Where data sets of the catalogue are kept.", envvar="EYEBRIGHT_DATA")
     ] = None,
+    name: Annotated[str | None, typer.Option(help="For web: the page's title.", show_default="the run's name")] = None,
+    min_confidence: Annotated[
+        float | None, typer.Option(help="For web: abstain below this probability.", show_default="never abstain")
+    ] = None,
+    target_error: Annotated[
+        float | None,
+        typer.Option(
+            help="For web: abstain so that at most this share of the answers is wrong.", show_default="never abstain"
+        ),
+    ] = None,
+    unlike_share: Annotated[
+        float | None,
+        typer.Option(
+            help="For web: of pictures like the validation images, this share may be called unlike.",
+            show_default="0.01",
+        ),
+    ] = None,
+    web_runtime: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="ARCHIVE",
+            help="For web: onnxruntime-web, as npm pack fetches it.",
+            show_default="that of make web-runtime",
+        ),
+    ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print JSON; what is for people goes to stderr.")] = False,
 ) -> None:
     """Write a run's classifier for another runtime: pixels in, probabilities out.
@@ -62,7 +87,21 @@ def export(
     outside, in the way that the file's metadata say. Before the file appears, its runtime must answer as the classifier
     does, on the run's validation images and then training images: in float32 within 0.0001 and with the same class for
     each; quantised, what is lost is said. Test images are not looked at.
+
+    web writes a folder of static files: a page that runs the classifier in the browser. See docs/how-to/web-page.md.
     """
+    from eyebright.cli.export_page import NAME, check_page_flags, write_page
+
+    check_page_flags(
+        format, quantize, name=name, min_confidence=min_confidence, target_error=target_error,
+        unlike_share=unlike_share, web_runtime=web_runtime,
+    )  # fmt: skip
+    if format == NAME:
+        write_page(
+            run, output, name=name, min_confidence=min_confidence, target_error=target_error,
+            unlike_share=unlike_share, web_runtime=web_runtime, json=json,
+        )  # fmt: skip
+        return
     from eyebright.cli.run_images import saved_classifier
     from eyebright.export.formats import check_format, check_target, default_name
     from eyebright.run_directory import RunDirectory
