@@ -90,7 +90,7 @@ def test_metadata_say_what_the_file_is(make_classifier):
     said = {item.key: item.value for item in model.metadata_props}
     assert tuple(json.loads(said["labels"])) == classifier.class_names
     assert json.loads(said["image_shape"]) == [9, 7, 3]
-    assert said["tta"].startswith("mirror: ")
+    assert "mirror image" in json.loads(said["preprocessing"])["views"]
     assert json.loads(said["calibration"]) == {"method": "temperature", "temperature": 1.7}
     assert said["weights_sha256"] == classifier.weights_sha256
     assert said["version_eyebright"]

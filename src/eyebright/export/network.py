@@ -84,7 +84,7 @@ def calibrated(calibration: Calibration, logits: Any, *, wide: bool = True) -> A
         plain = tf.nn.log_softmax(logits)
         logits = plain / np.float32(calibration.temperature) - np.float32(calibration.curvature) * plain**2
     elif calibration.method == "vector":
-        logits = logits * np.float32(calibration.scale) + np.float32(calibration.bias)
+        logits = logits * np.asarray(calibration.scale, np.float32) + np.asarray(calibration.bias, np.float32)
     elif calibration.method == "isotonic":
         columns = tf.unstack(
             tf.nn.softmax(tf.cast(logits, tf.float64 if wide else tf.float32)), calibration.classes, axis=1

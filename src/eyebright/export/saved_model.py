@@ -38,10 +38,9 @@ def write(classifier: Classifier, path: Path, _quantize: Quantization | None, _i
 def read(path: Path) -> Answer:
     """What a SavedModel answers, by TensorFlow."""
     loaded = tf.saved_model.load(str(path))
-    signature = loaded.signatures[SIGNATURE]
 
     def answer(images: Images) -> Any:
+        signature = loaded.signatures[SIGNATURE]  # of the object, which holds the variables
         return signature(**{INPUT: tf.constant(images)})["probabilities"].numpy()
 
-    answer.loaded = loaded  # type: ignore[attr-defined] - it holds the variables
     return answer
