@@ -314,7 +314,10 @@ def test_where_no_classifier_is_the_message_says_what_to_give(run, pictures, tmp
     path = pictures if run == "pictures" else tmp_path / run
     code, out, err = command("predict", path, pictures / "0.png")
     assert (code, out) == (2, "")
-    assert err == (f"ClassifierError: {path}: no saved classifier is there (a finished run has one in its model/).\n")
+    what = "there is no such file or directory."
+    if run == "pictures":
+        what = "no saved classifier is there (a finished run has one in its model/)."
+    assert err == f"ClassifierError: {path}: {what}\n"
 
 
 def test_a_damaged_classifier_is_named(run_copy, pictures, command):
