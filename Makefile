@@ -18,7 +18,7 @@ DATA ?=
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help venv train test lint format bench pictures web-runtime lock clean rebuild
+.PHONY: help venv train test lint format bench pictures web-runtime sbom lock clean rebuild
 
 help:  ## Say what each target does
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -47,11 +47,12 @@ train: venv  ## Train: the default network on the embedded digits, or what ARGS 
 test: venv  ## Run the whole test suite (PYTEST_ARGS are passed on: make test PYTEST_ARGS="-x tests/data")
 	@$(BIN)/python -m pytest $(PYTEST_ARGS)
 
-lint: venv  ## Check style, formatting, types and the layering of the floors
+lint: venv  ## Check style, formatting, types, the layering of the floors and the Dockerfile
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/hadolint Dockerfile
 
 format: venv  ## Format the code and mend what the linter can mend
 	$(BIN)/ruff check --fix .
@@ -84,10 +85,24 @@ web-runtime: venv  ## Fetch by npm what `eyebright export --format web` puts int
 	cd build/web-runtime && npm pack --silent "$$($(CURDIR)/$(BIN)/python -m eyebright.serving.web_runtime)"
 	$(BIN)/python -m eyebright.serving.web_runtime build/web-runtime/*.tgz
 
-lock:  ## Write requirements.lock anew from pyproject.toml (needs uv; newest versions: make lock ARGS=--upgrade)
+# Of an environment that holds what the Dockerfile's does, and nothing else.
+sbom: venv  ## Write what a server runs on to dist/: sbom.cdx.json (CycloneDX) and licences.txt
+	@"$(PYTHON)" -m venv --clear --without-pip build/server
+	@$(BIN)/python -m pip --python build/server install --quiet --disable-pip-version-check --no-deps --require-hashes --only-binary=:all: -r requirements-serve.lock
+	@mkdir -p dist
+	$(BIN)/cyclonedx-py environment --gather-license-texts --pyproject pyproject.toml \
+		--output-reproducible -o dist/sbom.cdx.json build/server
+	$(BIN)/python deploy/licences.py dist/sbom.cdx.json > dist/licences.txt
+
+# The second and third are parts of the first: what a server needs, and what builds the package.
+PIP_COMPILE = "$(UV)" pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+	--no-emit-index-url --no-annotate --no-header
+
+lock:  ## Write the locks anew from pyproject.toml (needs uv; newest versions: make lock ARGS=--upgrade)
 	@test -n "$(UV)" || { echo "make: make lock needs uv: pip install uv" >&2; exit 2; }
-	"$(UV)" pip compile --quiet --universal --python-version 3.11 --generate-hashes --all-extras \
-		--no-emit-index-url --no-annotate --no-header pyproject.toml -o requirements.lock $(ARGS)
+	$(PIP_COMPILE) --all-extras pyproject.toml -o requirements.lock $(ARGS)
+	$(PIP_COMPILE) --extra serve pyproject.toml -c requirements.lock -o requirements-serve.lock
+	$(PIP_COMPILE) --group build -c requirements.lock -o requirements-build.lock
 
 clean:  ## Remove the environment and what tools leave behind (runs/ stays)
 	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .benchmark-venv

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from io import BytesIO
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -30,6 +30,7 @@ from eyebright.known_images import KnownImages
 from eyebright.metrics.calibration import Calibration
 
 SHAPE, NAMES = (6, 5, 3), ("ant", "bee", "cow", "ångström ☃")
+SERVE = (sys.executable, "-m", "eyebright", "serve")
 _SECONDS = 60.0  # within which a server must have started: the machine may be busy
 
 
@@ -141,8 +142,10 @@ def png(image: NDArray[np.uint8]) -> bytes:
 class Server:
     """A server in a process of its own."""
 
-    def __init__(self, *arguments: object, environment: dict[str, str] | None = None) -> None:
-        command = [sys.executable, "-m", "eyebright", "serve", *map(str, arguments), "--port", "0"]
+    def __init__(
+        self, *arguments: object, command: Sequence[str] = SERVE, environment: dict[str, str] | None = None
+    ) -> None:
+        command = [*command, *map(str, arguments), "--port", "0"]
         self.process = subprocess.Popen(
             command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, encoding="utf-8",
             env={**os.environ, **(environment or {})},
