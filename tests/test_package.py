@@ -130,14 +130,15 @@ def test_files_about_the_release_name_the_version(file, line):
     assert f"\n{line.format(eyebright.__version__)}" in text
 
 
-def locked_versions():
-    lines = (ROOT / "requirements.lock").read_text(encoding="utf-8").splitlines()
+def locked_versions(lock="requirements.lock"):
+    lines = (ROOT / lock).read_text(encoding="utf-8").splitlines()
     pins = [line.removesuffix(" \\") for line in lines if not line.startswith("    --hash=")]
     return [Requirement(pin) for pin in pins]
 
 
-def test_lock_holds_names_versions_and_hashes_only():
-    text = (ROOT / "requirements.lock").read_text(encoding="utf-8")
+@pytest.mark.parametrize("lock", ["requirements.lock", "requirements-serve.lock", "requirements-build.lock"])
+def test_lock_holds_names_versions_and_hashes_only(lock):
+    text = (ROOT / lock).read_text(encoding="utf-8")
     pin = r"[a-z0-9-]+==[\w.]+( ; [^\n:]+)? \\\n(    --hash=sha256:[0-9a-f]{64} \\\n)*    --hash=sha256:[0-9a-f]{64}\n"
     assert re.fullmatch(f"({pin})+", text)
 
@@ -153,3 +154,15 @@ def test_lock_fits_the_requirements_of_every_extra():
         for pin in pins:
             version = str(pin.specifier).removeprefix("==")
             assert wanted.specifier.contains(version), f"requirements.lock has {pin}, not {wanted}: run make lock"
+
+
+def test_smaller_locks_are_parts_of_the_whole():
+    """A server runs on the versions that the tests run on."""
+    whole = {(pin.name, str(pin.specifier)) for pin in locked_versions()}
+    for lock in ("requirements-serve.lock", "requirements-build.lock"):
+        assert {(pin.name, str(pin.specifier)) for pin in locked_versions(lock)} <= whole, f"{lock}: run make lock"
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    served = {pin.name for pin in locked_versions("requirements-serve.lock")}
+    for line in [*project["project"]["dependencies"], *project["project"]["optional-dependencies"]["serve"]]:
+        assert canonicalize_name(Requirement(line).name) in served, "requirements-serve.lock: run make lock"
+    assert project["dependency-groups"]["build"] == project["build-system"]["requires"]

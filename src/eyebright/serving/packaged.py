@@ -24,6 +24,9 @@ def artefacts(models: NamedPaths) -> Iterator[NamedPaths]:
     Raises:
         ClassifierError: a run cannot be packaged.
     """
+    if not any(is_directory(path) for _, path in models):
+        yield models  # and nothing is written: in a container there may be nowhere to
+        return
     with tempfile.TemporaryDirectory(prefix="eyebright-serve-") as directory:
         yield tuple(
             (name, _packaged(path, Path(directory) / f"{name}.eyebright") if is_directory(path) else path)

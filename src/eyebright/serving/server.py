@@ -119,8 +119,19 @@ def _say(options: ServerOptions, listener: socket.socket) -> None:
 
 @contextlib.contextmanager
 def _shared_metrics() -> Iterator[None]:
-    """A directory through which workers share what they count."""
-    with tempfile.TemporaryDirectory(prefix="eyebright-metrics-") as directory:
+    """A directory through which workers share what they count.
+
+    Raises:
+        SettingsError: there is nowhere to make it.
+    """
+    try:
+        made = tempfile.TemporaryDirectory(prefix="eyebright-metrics-")
+    except OSError as error:
+        raise SettingsError(
+            "--workers: several share what they count through a temporary directory, and none can be made: "
+            f"{error.strerror or error}. Give them a /tmp that can be written (docker run --tmpfs /tmp), or take 1."
+        ) from error
+    with made as directory:
         os.environ[SHARED] = directory
         try:
             yield

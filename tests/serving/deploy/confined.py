@@ -8,6 +8,7 @@ import ctypes
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 _ALLOW, _EPERM = 0x7FFF0000, 0x00050001
 _PR_SET_MDWE, _REFUSE_EXEC_GAIN = 65, 1
@@ -17,13 +18,12 @@ def unit(path):
     """Section and key to all values of a unit file, as there may be several."""
     values = {}
     section = ""
-    with open(path, encoding="utf-8") as file:
-        for line in map(str.strip, file):
-            if line.startswith("["):
-                section = line.strip("[]")
-            elif line and not line.startswith("#"):
-                key, _, value = line.partition("=")
-                values.setdefault((section, key), []).append(value)
+    for line in Path(path).read_text(encoding="utf-8").splitlines():
+        if line.startswith("["):
+            section = line.strip("[]")
+        elif line and not line.startswith("#"):
+            key, _, value = line.partition("=")
+            values.setdefault((section, key), []).append(value)
     return values
 
 

@@ -69,6 +69,7 @@ def test_a_server_runs_confined(workers, service, start, artefact, tmp_path, png
     assert server.post("/explain", files=files, headers=key).status_code == 200
     assert server.get("/metrics", headers=key).status_code == 200
     assert server.stop() == 0, "".join(server.log)
+    assert all(line.startswith("{") for line in server.log), server.log  # no library complains of what it may not do
 
 
 def test_a_filter_that_is_too_narrow_would_be_noticed(tmp_path):
