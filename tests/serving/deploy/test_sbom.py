@@ -69,8 +69,24 @@ def test_every_package_has_a_licence_in_the_list(made):
     lines = dict(line.split(": ", 1) for line in result.stdout.splitlines())
     assert len(lines) == len(json.loads(made.read_bytes())["components"])
     assert lines[f"onnxruntime {distribution('onnxruntime').version}"] == "MIT"
-    assert lines[f"protobuf {distribution('protobuf').version}"] == "3-Clause BSD License"  # given in words
     assert "none given" not in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ([{"license": {"id": "MIT"}}], "MIT"),
+        ([{"expression": "MIT OR Zlib"}], "MIT OR Zlib"),
+        ([{"license": {"id": "MIT"}}, {"license": {"name": "License :: OSI Approved :: MIT License"}}], "MIT"),
+        ([{"license": {"name": "License :: OSI Approved :: Apache Software License"}}], "Apache Software License"),
+        ([{"license": {"name": "declared", "text": {"content": "3-Clause BSD\nmore"}}}], "3-Clause BSD"),
+    ],
+    ids=["id", "expression", "id before words", "classifier", "text"],
+)
+def test_a_licence_is_an_expression_or_the_authors_words(given, said, tmp_path):
+    path = tmp_path / "sbom.cdx.json"
+    path.write_text(json.dumps({"components": [{"name": "one", "version": "1", "licenses": given}]}), encoding="utf-8")
+    assert subprocess.check_output([sys.executable, LICENCES, path], text=True) == f"one 1: {said}\n"
 
 
 def test_a_package_without_a_licence_is_named(made, tmp_path):
