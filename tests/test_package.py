@@ -103,9 +103,7 @@ def test_presets_are_read_outside_the_clone(base_environment, tmp_path):
     assert "--learning-rate" in result.stdout
 
 
-@pytest.mark.parametrize(
-    "arguments", [("train",), ("evaluate", "runs/some"), ("predict", "runs/some", "cat.jpg"), ("tensorboard", "runs")]
-)
+@pytest.mark.parametrize("arguments", [("train",), ("evaluate", "runs/some"), ("tensorboard", "runs")])
 def test_a_command_whose_extra_is_missing_says_how_to_install_it(base_environment, tmp_path, arguments):
     data = DataRecord(
         name="digits",

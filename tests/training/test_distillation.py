@@ -175,7 +175,7 @@ def test_a_run_that_was_killed_before_it_kept_its_teacher_goes_on_from_the_origi
     shutil.rmtree(directory / "teacher")
     kept = shutil.copytree(own_teacher, tmp_path / "kept")
     shutil.rmtree(own_teacher)
-    with pytest.raises(ClassifierError, match=f"{own_teacher}: no saved classifier is there"):
+    with pytest.raises(ClassifierError, match=f"{own_teacher}: there is no such file or directory"):
         resume(directory, dataset)
     kept.rename(own_teacher)
     assert resume(directory, dataset).results["weights_sha256"] == expected.results["weights_sha256"]
@@ -221,6 +221,6 @@ def test_a_teacher_of_other_classes_or_images_is_refused_before_anything_is_made
 
 
 def test_a_teacher_that_is_not_there_is_refused_before_anything_is_made(dataset, make_settings, tmp_path):
-    with pytest.raises(ClassifierError, match="missing: no saved classifier is there"):
+    with pytest.raises(ClassifierError, match="missing: there is no such file or directory"):
         train(make_settings(teacher=str(tmp_path / "missing")), dataset, tmp_path / "run")
     assert not list(tmp_path.iterdir())
