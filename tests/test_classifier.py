@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from scipy.special import softmax
 
 from eyebright import storage
-from eyebright.arrays import arrays_to_npz, npz_to_arrays
+from eyebright.arrays import arrays_to_npz
 from eyebright.backend import versions
 from eyebright.classifier import Classifier
 from eyebright.classifier_parts import KIND, VERSION
@@ -451,22 +451,3 @@ def test_weights_go_into_a_model_by_name(classifier):
     load_weights(model, dict(reversed(classifier.weights.items())))
     for name, weights in model_weights(model).items():
         assert (weights == classifier.weights[name]).all()
-
-
-ARRAYS = st.dictionaries(
-    st.from_regex(r"[a-z_]+(/[a-z_]+)*", fullmatch=True).filter(lambda name: name != "file"),
-    st.lists(st.floats(width=32), min_size=0, max_size=5).map(lambda values: np.array(values, np.float32)),
-    max_size=4,
-)
-
-
-@given(ARRAYS)
-@settings(deadline=None)
-def test_arrays_survive_npz_to_the_bit_and_give_the_same_bytes(arrays):
-    content = arrays_to_npz(arrays)
-    read = npz_to_arrays(content)
-    assert read.keys() == arrays.keys()
-    for name, array in arrays.items():
-        assert read[name].tobytes() == array.tobytes()
-        assert (read[name].dtype, read[name].shape) == (array.dtype, array.shape)
-    assert arrays_to_npz(read) == content

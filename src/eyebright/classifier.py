@@ -6,7 +6,6 @@ was loaded from an artefact computes by ONNX Runtime, from the graph in it.
 
 from __future__ import annotations
 
-import json
 import os
 from copy import copy
 from functools import cached_property
@@ -21,6 +20,7 @@ from eyebright.architecture import Architecture
 from eyebright.artefact import ABOUT, GRAPH, read_artefact
 from eyebright.classifier_parts import KIND, VERSION, Saved, weights_sha256
 from eyebright.errors import ClassifierError, DataError, StorageError, suggestion
+from eyebright.facts import facts_from_part
 from eyebright.golden import GOLDEN, GoldenImages
 from eyebright.held_out import HeldOut
 from eyebright.known_images import KnownImages
@@ -287,13 +287,11 @@ class Classifier:
             classifier = cls(*saved, network=OnnxNetwork(parts[GRAPH], shape, classes, saved.tta, threads))
             if not skip_golden:
                 golden.check(classifier.predict)
-            classifier.about = json.loads(parts[ABOUT])
+            classifier.about = facts_from_part(parts[ABOUT])
         except KeyError as error:
             raise ClassifierError(f"{path}: it has no part {error}.") from error
         except (ClassifierError, DataError) as error:
             raise ClassifierError(f"{path}: {error}") from error
-        except ValueError as error:
-            raise ClassifierError(f"{path}: {ABOUT}: no JSON: {error}.") from error
         return classifier
 
     def _checked(self, images: NDArray[np.uint8], indices: NDArray[np.int64] | None) -> NDArray[np.int64]:

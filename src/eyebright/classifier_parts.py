@@ -102,7 +102,7 @@ class Saved(NamedTuple):
                 held_out = HeldOut.from_arrays(npz_to_arrays(parts["held_out.npz"]), architecture.classes)
             if "known_images.npz" in parts:
                 known_images = KnownImages.from_arrays(npz_to_arrays(parts["known_images.npz"]), architecture.classes)
-        except (ValueError, KeyError, TypeError) as error:  # verified, and written by another
+        except (ValueError, KeyError, TypeError, RecursionError) as error:  # verified, and written by another
             raise ClassifierError(f"no valid classifier: {error}.") from error
         return cls(architecture, class_names, weights, tta, fit, calibration, held_out, known_images)
 

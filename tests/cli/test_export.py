@@ -81,6 +81,25 @@ def test_what_cannot_be_is_refused(command, finished, arguments, message):
     assert not (finished.path / "export").exists()
 
 
+@pytest.mark.parametrize("name", ["onnx", "litert", "saved_model", "openvino"])
+@pytest.mark.parametrize("file", ["photograph.jpg", "notes", "run.eyebright"])
+def test_a_file_of_something_else_is_never_replaced(command, finished, tmp_path, name, file):
+    target = tmp_path / file
+    target.write_bytes(b"precious")
+    done = command("export", finished.path, "--format", name, "-o", target)
+    assert (done.code, done.out) == (2, "")
+    assert f"{target}: " in done.err
+    assert "left as it is" in done.err
+    assert target.read_bytes() == b"precious"
+
+
+def test_an_earlier_file_of_the_format_is_replaced(command, finished, tmp_path):
+    target = tmp_path / "model.onnx"
+    target.write_bytes(b"an earlier one")
+    assert command("export", finished.path, "-o", target, "--images", "10").code == 0
+    assert len(target.read_bytes()) > 100
+
+
 def test_an_unfinished_run_is_refused(command, run_copy):
     (run_copy / "results.json").unlink()
     done = command("export", run_copy)

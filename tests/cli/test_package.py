@@ -1,5 +1,6 @@
 """`package`, and what takes the file: `predict` and `inspect`, by ONNX Runtime alone."""
 
+import io
 import json
 import shutil
 import subprocess
@@ -8,6 +9,7 @@ import sys
 import numpy as np
 import pytest
 
+from eyebright.arrays import npz_to_arrays
 from eyebright.artefact import artefact_bytes, read_artefact
 from eyebright.classifier import Classifier
 from eyebright.errors import ClassifierError
@@ -162,7 +164,7 @@ def changed(artefact, **parts):
     """The artefact with other parts, sealed as if it had been made so."""
     own = read_artefact(artefact)
     versions = json.loads(own.pop(MANIFEST))["versions"]
-    named = {name.replace("_", ".", 1): part for name, part in parts.items()}
+    named = {".".join(name.rsplit("_", 1)): part for name, part in parts.items()}
     return artefact_bytes({name: part for name, part in (own | named).items() if part is not None}, versions)
 
 
@@ -185,6 +187,60 @@ def test_an_artefact_that_another_program_made_wrong_is_refused(name, part, arte
     path.write_bytes(changed(artefact, **{name: part}))
     with pytest.raises(ClassifierError, match=r"wrong\.eyebright: "):
         Classifier.load(path)
+
+
+def deflated(content):
+    """An .npz file of the same arrays, compressed."""
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, **npz_to_arrays(content))
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize("name", ["golden.npz", "held_out.npz", "known_images.npz", "weights.npz"])
+def test_arrays_that_were_compressed_are_refused(name, artefact, tmp_path):
+    path = tmp_path / "wrong.eyebright"
+    part = deflated(read_artefact(artefact)[name])
+    path.write_bytes(changed(artefact, **{name.replace(".", "_"): part}))
+    with pytest.raises(ClassifierError, match=r"wrong\.eyebright: .*compressed"):
+        Classifier.load(path)
+
+
+@pytest.mark.parametrize("name", ["about_json", "labels_json", "inference_json", "calibration_json"])
+def test_json_that_is_nested_without_end_is_refused(name, artefact, tmp_path):
+    path = tmp_path / "wrong.eyebright"
+    path.write_bytes(changed(artefact, **{name: b"[" * 100_000}))
+    with pytest.raises(ClassifierError, match=r"wrong\.eyebright: "):
+        Classifier.load(path)
+
+
+@pytest.mark.parametrize(
+    "facts",
+    [
+        [],
+        "x",
+        None,
+        {"test": []},
+        {"test": {"accuracy": "good"}},
+        {"data": 1},
+        {"licence": {}},
+        {"test": {"images": -0.5}},
+    ],
+    ids=str,
+)
+def test_facts_of_other_types_are_refused(facts, artefact, tmp_path):
+    path = tmp_path / "wrong.eyebright"
+    path.write_bytes(changed(artefact, about_json=json.dumps(facts).encode()))
+    with pytest.raises(ClassifierError, match=r"wrong\.eyebright: about\.json: "):
+        Classifier.load(path)
+
+
+@pytest.mark.parametrize("part", [None, b"[" * 100_000, b"{"], ids=["none", "nested", "half"])
+def test_inspect_refuses_what_only_it_reads(part, artefact, tmp_path, command):
+    path = tmp_path / "wrong.eyebright"
+    path.write_bytes(changed(artefact, preprocessing_json=part))
+    answer = command("inspect", path)
+    assert (answer.code, answer.out) == (2, "")
+    assert answer.err.startswith(f"ClassifierError: {path}: ")
 
 
 def test_a_flipped_bit_is_one_message_and_exit_code_2(artefact, tmp_path, command, pictures):

@@ -22,6 +22,7 @@ def inspect_artefact(path: Path, *, skip_golden: bool, json: bool) -> None:
     """
     from eyebright.artefact import ABOUT, CARD, read_artefact
     from eyebright.classifier import Classifier
+    from eyebright.errors import ClassifierError
     from eyebright.golden import GOLDEN, GoldenImages
     from eyebright.storage import MANIFEST, sha256
 
@@ -29,6 +30,14 @@ def inspect_artefact(path: Path, *, skip_golden: bool, json: bool) -> None:
     classifier = Classifier.load(path, skip_golden=skip_golden)
     golden = GoldenImages.from_part(parts[GOLDEN], classifier.image_shape, len(classifier.class_names))
     manifest, content = loads(parts[MANIFEST]), path.read_bytes()
+    try:
+        said = {
+            name.removesuffix(".json"): loads(parts[name])
+            for name in (ABOUT, "architecture.json", "labels.json", "preprocessing.json", "inference.json")
+        }
+        card = parts[CARD].decode()
+    except (ValueError, KeyError, RecursionError) as error:  # verified, and written by another
+        raise ClassifierError(f"{path}: a part for people is missing or cannot be read: {error}.") from error
     found: dict[str, Any] = {
         "file": str(path),
         "bytes": len(content),
@@ -36,17 +45,14 @@ def inspect_artefact(path: Path, *, skip_golden: bool, json: bool) -> None:
         "format_version": manifest["version"],
         "versions": manifest["versions"],
         "parts": manifest["files"],
-        **{
-            name.removesuffix(".json"): loads(parts[name])
-            for name in (ABOUT, "architecture.json", "labels.json", "preprocessing.json", "inference.json")
-        },
+        **said,
         "calibration": classifier.calibration.to_dict(),
         "golden": {
             "images": len(golden.images),
             "largest_difference": None if skip_golden else golden.difference(classifier.predict),
         },
         "held_out_images": 0 if classifier.held_out is None else len(classifier.held_out.labels),
-        "card": parts[CARD].decode(),
+        "card": card,
     }
     if json:
         print_json(found)
