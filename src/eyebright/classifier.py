@@ -22,6 +22,7 @@ from eyebright.classifier_parts import KIND, VERSION, Saved, weights_sha256
 from eyebright.errors import ClassifierError, DataError, StorageError, suggestion
 from eyebright.facts import facts_from_part
 from eyebright.golden import GOLDEN, GoldenImages
+from eyebright.golden_pictures import GOLDEN_PICTURES, GoldenPictures
 from eyebright.held_out import HeldOut
 from eyebright.known_images import KnownImages
 from eyebright.metrics.calibration import Calibration
@@ -252,12 +253,14 @@ class Classifier:
 
         Args:
             path: the directory or file.
-            skip_golden: of an artefact, whether not to compute its golden images again, which takes a moment.
+            skip_golden: of an artefact, whether not to compute its golden images and pictures again, which takes a
+                moment.
             threads: of an artefact, how many compute; as many as this process may use if not given.
 
         Raises:
             ClassifierError: a part is missing, damaged (one flipped bit suffices) or of a newer version, or says what
-                this Eyebright does not know; or an artefact's golden images get other probabilities here.
+                this Eyebright does not know; or an artefact's golden images or pictures get other probabilities
+                here.
         """
         path = Path(path)
         if is_file(path):
@@ -285,8 +288,10 @@ class Classifier:
             shape, classes = saved.architecture.image_shape, saved.architecture.classes
             golden = GoldenImages.from_part(parts[GOLDEN], shape, classes)
             classifier = cls(*saved, network=OnnxNetwork(parts[GRAPH], shape, classes, saved.tta, threads))
+            pictures = GoldenPictures.from_part(parts[GOLDEN_PICTURES], classes)
             if not skip_golden:
                 golden.check(classifier.predict)
+                pictures.check(classifier.predict, shape, classifier.fit)
             classifier.about = facts_from_part(parts[ABOUT])
         except KeyError as error:
             raise ClassifierError(f"{path}: it has no part {error}.") from error

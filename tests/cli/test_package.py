@@ -14,6 +14,7 @@ from eyebright.artefact import artefact_bytes, read_artefact
 from eyebright.classifier import Classifier
 from eyebright.errors import ClassifierError
 from eyebright.golden import GoldenImages
+from eyebright.golden_pictures import GoldenPictures
 from eyebright.storage import MANIFEST
 
 # Only what the base package needs: whatever else is imported fails as if it were not installed.
@@ -125,6 +126,7 @@ def test_inspect_prints_all_of_it(artefact, base_alone):
     assert set(found["parts"]) == set(read_artefact(artefact)) - {MANIFEST}
     assert found["labels"]["class_names"] == [str(i) for i in range(10)]
     assert found["golden"]["images"] == 16
+    assert found["golden"]["pictures"] == 7
     assert found["golden"]["largest_difference"] < 1e-5
     for_people = base_alone("inspect", artefact, "--skip-golden")
     assert for_people.returncode == 0
@@ -180,7 +182,29 @@ def test_another_answer_to_a_golden_image_is_refused_unless_they_are_skipped(art
     assert command("predict", path, pictures / "0.png", "--skip-golden").code == 0
 
 
-@pytest.mark.parametrize("name", ["about_json", "golden_npz", "labels_json", "model_onnx", "weights_npz"])
+def test_another_answer_to_a_golden_picture_is_refused_unless_they_are_skipped(artefact, pictures, tmp_path, command):
+    golden = GoldenPictures.from_part(read_artefact(artefact)["golden_pictures.json"], 10)
+    probabilities = golden.probabilities.copy()
+    probabilities[5] = np.roll(probabilities[5], 1)
+    path = tmp_path / "other.eyebright"
+    part = GoldenPictures(golden.files, probabilities, golden.pillow).to_part()
+    path.write_bytes(changed(artefact, golden_pictures_json=part))
+    answer = command("predict", path, pictures / "0.png")
+    assert (answer.code, answer.out) == (2, "")
+    assert answer.err.startswith(f"ClassifierError: {path}: its golden pictures")
+    assert command("predict", path, pictures / "0.png", "--skip-golden").code == 0
+
+
+def test_another_way_of_fitting_pictures_than_it_was_packaged_with_is_found(artefact, tmp_path):
+    path = tmp_path / "other.eyebright"
+    path.write_bytes(changed(artefact, inference_json=b'{"fit": "pad", "tta": "none"}'))
+    with pytest.raises(ClassifierError, match="its golden pictures"):
+        Classifier.load(path)
+
+
+@pytest.mark.parametrize(
+    "name", ["about_json", "golden_npz", "golden_pictures_json", "labels_json", "model_onnx", "weights_npz"]
+)
 @pytest.mark.parametrize("part", [None, b"", b"{"], ids=["none", "empty", "half"])
 def test_an_artefact_that_another_program_made_wrong_is_refused(name, part, artefact, tmp_path):
     path = tmp_path / "wrong.eyebright"

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+import PIL
 import pytest
 import requests
 from numpy.typing import NDArray
@@ -25,9 +26,11 @@ from eyebright.architecture import Architecture
 from eyebright.artefact import GRAPH, artefact_bytes
 from eyebright.classifier_parts import Saved
 from eyebright.golden import GOLDEN, GoldenImages
+from eyebright.golden_pictures import GOLDEN_PICTURES, GoldenPictures, decoded
 from eyebright.held_out import HeldOut
 from eyebright.known_images import KnownImages
 from eyebright.metrics.calibration import Calibration
+from eyebright.packaging.made_pictures import made_pictures
 
 SHAPE, NAMES = (6, 5, 3), ("ant", "bee", "cow", "ångström ☃")
 SERVE = (sys.executable, "-m", "eyebright", "serve")
@@ -68,11 +71,14 @@ class Made(NamedTuple):
             KnownImages(directions, np.linspace(0.5, 1.5, 400)),
         )  # fmt: skip
         golden = GoldenImages(images[:4], self.probabilities(images[:4]).astype(np.float32))
+        files = made_pictures(SHAPE)
+        pictures = self.probabilities(decoded(files, SHAPE, "crop")).astype(np.float32)
         facts = {
             "data": {"name": "made", "training_images": 1000},
             "test": {"accuracy": 0.875, "accuracy_ci95": [0.85, 0.9], "images": 800},
         }
         parts = {**saved.to_parts(), GRAPH: self._graph(), GOLDEN: golden.to_part()}
+        parts[GOLDEN_PICTURES] = GoldenPictures(files, pictures, PIL.__version__).to_part()
         return artefact_bytes({**parts, "about.json": json.dumps(facts).encode()}, {"eyebright": "0.1.0"})
 
     def _graph(self) -> bytes:

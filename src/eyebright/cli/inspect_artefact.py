@@ -24,11 +24,13 @@ def inspect_artefact(path: Path, *, skip_golden: bool, json: bool) -> None:
     from eyebright.classifier import Classifier
     from eyebright.errors import ClassifierError
     from eyebright.golden import GOLDEN, GoldenImages
+    from eyebright.golden_pictures import GOLDEN_PICTURES, GoldenPictures
     from eyebright.storage import MANIFEST, sha256
 
     parts = read_artefact(path)
     classifier = Classifier.load(path, skip_golden=skip_golden)
     golden = GoldenImages.from_part(parts[GOLDEN], classifier.image_shape, len(classifier.class_names))
+    pictures = GoldenPictures.from_part(parts[GOLDEN_PICTURES], len(classifier.class_names))
     manifest, content = loads(parts[MANIFEST]), path.read_bytes()
     try:
         said = {
@@ -49,7 +51,13 @@ def inspect_artefact(path: Path, *, skip_golden: bool, json: bool) -> None:
         "calibration": classifier.calibration.to_dict(),
         "golden": {
             "images": len(golden.images),
-            "largest_difference": None if skip_golden else golden.difference(classifier.predict),
+            "pictures": len(pictures.files),
+            "largest_difference": None
+            if skip_golden
+            else max(
+                golden.difference(classifier.predict),
+                pictures.difference(classifier.predict, classifier.image_shape, classifier.fit),
+            ),
         },
         "held_out_images": 0 if classifier.held_out is None else len(classifier.held_out.labels),
         "card": card,
@@ -66,11 +74,12 @@ def _print(found: dict[str, Any]) -> None:
     print(f"{found['file']}: an artefact, format {found['format_version']}, {found['bytes']:,} bytes, undamaged")
     print(f"SHA-256: {found['sha256']}")
     golden = found["golden"]
+    what = f"Golden images: {golden['images']}, and {golden['pictures']} pictures"
     if golden["largest_difference"] is None:
-        print(f"Golden images: {golden['images']}, not computed again (--skip-golden)")
+        print(f"{what}, not computed again (--skip-golden)")
     else:
         difference = golden["largest_difference"]
-        print(f"Golden images: {golden['images']}, whose probabilities differ here by at most {difference:.1g}")
+        print(f"{what}, whose probabilities differ here by at most {difference:.1g}")
     facts = Table("what", "value")
     for name in ("about", "architecture", "labels", "preprocessing", "inference", "calibration", "versions"):
         for title, value in _flat(name, found[name]):

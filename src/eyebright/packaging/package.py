@@ -17,10 +17,12 @@ from eyebright.data.dataset import Dataset
 from eyebright.errors import ClassifierError, DataError, RunError
 from eyebright.export.onnx import onnx_graph
 from eyebright.golden import GOLDEN, TOLERANCE, GoldenImages
+from eyebright.golden_pictures import GOLDEN_PICTURES, GoldenPictures, decoded
 from eyebright.kept_predictions import Answers
 from eyebright.onnx_network import OUTPUTS, OnnxNetwork
 from eyebright.packaging.facts import about
 from eyebright.packaging.made_images import made_images, spread_over
+from eyebright.packaging.made_pictures import made_pictures
 from eyebright.packaging.model_card import model_card
 from eyebright.randomness import Stream, permutation
 from eyebright.report.figures import TestAnswers, figures_of
@@ -81,18 +83,23 @@ def package(
     if golden is None:
         chosen = spread_over(probabilities.argmax(axis=1), GOLDEN_IMAGES)
     graph = onnx_graph(classifier, OUTPUTS)
-    difference = _check_graph(classifier, graph, GoldenImages(images, probabilities))
+    files = made_pictures(classifier.image_shape)
+    pictures = decoded(files, classifier.image_shape, classifier.fit)
+    of_pictures = classifier.predict(pictures)
+    both = GoldenImages(np.concatenate([images, pictures]), np.concatenate([probabilities, of_pictures]))
+    difference = _check_graph(classifier, graph, both)
     facts = about(run, classifier, name, licence) | {"golden_images": golden.name if golden else "made by a generator"}
     parts = {
         **classifier.saved.to_parts(),
         ABOUT: storage.json_bytes(facts),
         CARD: model_card(facts, classifier, _figures(run, progress=progress)).encode(),
         GOLDEN: GoldenImages(images[chosen], probabilities[chosen]).to_part(),
+        GOLDEN_PICTURES: GoldenPictures(files, of_pictures, metadata.version("pillow")).to_part(),
         GRAPH: graph,
     }
     content = artefact_bytes(parts, versions() | {library: metadata.version(library) for library in _LIBRARIES})
     storage.write_file(output, content)
-    return Packaged(output, len(content), storage.sha256(content), difference, len(images))
+    return Packaged(output, len(content), storage.sha256(content), difference, len(both.images))
 
 
 def _candidates(classifier: Classifier, golden: Dataset | None) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:

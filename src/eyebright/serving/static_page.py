@@ -8,21 +8,15 @@ Runtime.
 from __future__ import annotations
 
 import base64
-import io
 from collections.abc import Mapping
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from eyebright import __version__
 from eyebright.artefact import GRAPH, SUFFIX, read_artefact
-from eyebright.classifier import Classifier
-from eyebright.data.decode import decode_image
 from eyebright.errors import StorageError
-from eyebright.randomness import Stream, random_words
+from eyebright.golden_pictures import GOLDEN_PICTURES, PLAIN, GoldenPictures
 from eyebright.serving.browser_graph import for_browsers
 from eyebright.serving.model import ServedModel
 from eyebright.serving.options import AnswerOptions, processors
@@ -35,7 +29,7 @@ KIND, VERSION = "eyebright-web-page", 1
 _PAGE = ("index.html", "style.css", "icon.svg", "page.js", "pictures.js", "showing.js")
 _IN_BROWSER = ("asking.js", "resize.js", "onnxruntime-web-license.txt")
 # Of the probabilities of golden pictures. The first is of the classifier's own size; the others are resized, where
-# another version of Pillow may round a pixel up that this one, and the browser with it, rounds down.
+# another version of Pillow, that it was packaged with, may round a pixel up that the browser rounds down.
 _TOLERANCES = (1e-4, 0.02, 0.02, 0.02)
 
 
@@ -60,15 +54,15 @@ def export_page(
     named = ((name or path.resolve().name.removesuffix(SUFFIX), path),)
     with artefacts(named) as [(title, artefact)]:
         model = ServedModel.load(title, artefact, options, skip_golden=False, threads=processors())
-        write_static_page(target, static_page(model, read_artefact(artefact)[GRAPH], runtime))
+        write_static_page(target, static_page(model, read_artefact(artefact), runtime))
 
 
-def static_page(model: ServedModel, graph: bytes, runtime: Mapping[str, bytes]) -> dict[str, bytes]:
+def static_page(model: ServedModel, artefact: Mapping[str, bytes], runtime: Mapping[str, bytes]) -> dict[str, bytes]:
     """The files of a page.
 
     Args:
         model: whose answers the browser must give, with its rules for abstaining and unlike pictures.
-        graph: its network as ONNX, with the outputs "probabilities" and "features".
+        artefact: the parts that it was loaded from.
         runtime: files of `web_runtime`.
 
     Returns:
@@ -78,12 +72,13 @@ def static_page(model: ServedModel, graph: bytes, runtime: Mapping[str, bytes]) 
         MissingExtraError: onnx is not installed.
     """
     classifier = model.classifier
-    graph = for_browsers(graph, None if model.unlike_distance is None else known_images(classifier).score)
+    graph = for_browsers(artefact[GRAPH], None if model.unlike_distance is None else known_images(classifier).score)
+    pictures = GoldenPictures.from_part(artefact[GOLDEN_PICTURES], len(classifier.class_names))
     known = {
         "about": {**model.describe(), "explains": False},
         "unlike_distance": model.unlike_distance,
         "bytes": len(graph) + len(runtime["onnxruntime-web.wasm"]),  # to show how much of it has come
-        "golden": golden(classifier),
+        "golden": _golden(pictures),
     }
     folder = resources.files("eyebright.serving")
     parts = {name: (folder / "web" / name).read_bytes() for name in _PAGE}
@@ -101,39 +96,14 @@ def write_static_page(target: Path, parts: Mapping[str, bytes]) -> None:
     write_directory(target, parts, kind=KIND, version=VERSION, versions={"eyebright": __version__})
 
 
-def golden(classifier: Classifier) -> list[dict[str, Any]]:
-    """Made pictures (PNG, base64) with the probabilities that the classifier gives them, for the browser to compare.
-
-    One is of the size that it takes, the others larger, smaller and of other proportions: reading and resizing are
-    compared as well.
-    """
-    height, width, _ = classifier.image_shape
-    sizes = [(height, width), (2 * height + 5, 3 * width + 1), (height + 9, width), (height // 2 + 1, width // 2 + 2)]
-    pictures = [_png(_made(number, size)) for number, size in enumerate(sizes)]
-    images = np.stack([decode_image(png, classifier.image_shape, classifier.fit) for png in pictures])
-    probabilities = classifier.predict(images)
+def _golden(pictures: GoldenPictures) -> list[dict[str, Any]]:
+    """The artefact's golden pictures that a browser decodes to the bit, with their probabilities, for it to compare."""
     return [
-        {"png": base64.b64encode(png).decode(), "probabilities": row.tolist(), "tolerance": tolerance}
-        for png, row, tolerance in zip(pictures, probabilities, _TOLERANCES, strict=True)
+        {"png": base64.b64encode(file).decode(), "probabilities": row.tolist(), "tolerance": tolerance}
+        for file, row, tolerance in zip(
+            pictures.files[:PLAIN], pictures.probabilities[:PLAIN], _TOLERANCES, strict=True
+        )
     ]
-
-
-def _made(number: int, size: tuple[int, int]) -> NDArray[np.uint8]:
-    """A coloured slope with noise, uint8 [H, W, 3]."""
-    height, width = size
-    words = random_words(number, Stream.GOLDEN, 0, height * width * 3)
-    noise = (words >> np.uint64(58)).astype(np.float64).reshape(height, width, 3)  # 0 … 63
-    down, across = np.linspace(0, 1, height)[:, None], np.linspace(0, 1, width)[None, :]
-    slope = np.stack([190 * (down + 0 * across), 190 * (across + 0 * down), 95 * (down + across)], axis=2)
-    return (slope[:, :, np.roll(np.arange(3), number)] + noise).astype(np.uint8)
-
-
-def _png(image: NDArray[np.uint8]) -> bytes:
-    from PIL import Image
-
-    written = io.BytesIO()
-    Image.fromarray(image).save(written, "PNG")
-    return written.getvalue()
 
 
 def _check_target(folder: Path) -> None:
