@@ -59,4 +59,4 @@ def _array(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> NDArray[Any]:
         if file.tell() + math.prod(shape) * dtype.itemsize != member.file_size:  # before any of it is allocated
             raise ValueError(f"{member.filename}: not as long as an array of its shape and type")
         file.seek(0)
-        return read_array(file, allow_pickle=False)  # type: ignore[no-any-return]
+        return read_array(file, allow_pickle=False)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from eyebright.classifier import Classifier
 from eyebright.data.dataset import hash_prefixes, image_hashes
-from eyebright.errors import ClassifierError, SettingsError
+from eyebright.errors import ClassifierError, EyebrightError, SettingsError
 from eyebright.held_out import HeldOut
 from eyebright.known_images import DEFAULT_SHARE, KnownImages
 from eyebright.metrics.conformal import ConformalMethod, ConformalSets, draws, fit_conformal_sets
@@ -132,6 +132,24 @@ def known_images(classifier: Classifier) -> KnownImages:
             "say, where the run kept no validation images."
         )
     return classifier.known_images
+
+
+def unlike_distance(classifier: Classifier, share: float | None) -> tuple[float | None, str]:
+    """The distance past which an image is unlike the training images, or None and why the classifier cannot tell.
+
+    Args:
+        classifier: with or without `known_images`.
+        share: as for `unlike_training`; None where nobody asked: `DEFAULT_SHARE`, if it can tell.
+
+    Raises:
+        EyebrightError: it cannot tell, and was asked to.
+    """
+    try:
+        return known_images(classifier).threshold(DEFAULT_SHARE if share is None else share), ""
+    except EyebrightError as error:
+        if share is not None:
+            raise
+        return None, str(error)
 
 
 def held_out_sets(classifier: Classifier, rule: ConformalSets) -> NDArray[np.bool_]:

@@ -100,7 +100,7 @@ def predict(
     from eyebright.classifier import Classifier
     from eyebright.data.progress import shown
     from eyebright.prediction import predict_files
-    from eyebright.uncertainty import conformal_sets
+    from eyebright.uncertainty import conformal_sets, unlike_distance
 
     paths = expanded(images)
     classifier = Classifier.load(run, skip_golden=skip_golden)
@@ -111,7 +111,7 @@ def predict(
         method = cast("ConformalMethod", conformal_method or "lac")
         sets = conformal_sets(classifier, conformal, method, per_class=per_class)
         _describe_sets(classifier, sets)
-    distance, cannot_tell = _unlike_distance(classifier, unlike_share)
+    distance, cannot_tell = unlike_distance(classifier, unlike_share)
     found = predict_files(classifier, paths, top, min_confidence=min_confidence, sets=sets, unlike_distance=distance)
     given = {"abstained": min_confidence, "set": sets, "unlike_training": distance}
     asked = [name for name, value in given.items() if value is not None]
@@ -197,24 +197,6 @@ def _describe_sets(classifier: Classifier, sets: ConformalSets) -> None:
         f"{(sizes == 0).mean():.1%} have none and {(sizes == 1).mean():.1%} have one.",
         file=sys.stderr,
     )
-
-
-def _unlike_distance(classifier: Classifier, share: float | None) -> tuple[float | None, str]:
-    """The distance past which a picture is unlike the training images, or None and why the classifier cannot tell.
-
-    Raises:
-        ClassifierError: it cannot, and was asked to.
-    """
-    from eyebright.errors import EyebrightError
-    from eyebright.known_images import DEFAULT_SHARE
-    from eyebright.uncertainty import known_images
-
-    try:
-        return known_images(classifier).threshold(DEFAULT_SHARE if share is None else share), ""
-    except EyebrightError as error:
-        if share is not None:
-            raise
-        return None, str(error)
 
 
 def _say_what_is_unlike(tally: Tally, share: float | None, cannot_tell: str) -> None:

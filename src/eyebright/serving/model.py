@@ -9,11 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eyebright.classifier import Classifier
-from eyebright.errors import EyebrightError
-from eyebright.known_images import DEFAULT_SHARE
 from eyebright.prediction import ImageAnswers, answer_images
 from eyebright.serving.options import AnswerOptions
-from eyebright.uncertainty import abstention_threshold, conformal_sets, known_images
+from eyebright.uncertainty import abstention_threshold, conformal_sets, unlike_distance
 
 VERSION = "1"  # of every model, for protocols that number them: there is one at a time
 
@@ -41,7 +39,7 @@ class ServedModel:
             self.sets = conformal_sets(
                 classifier, options.conformal, options.conformal_method, per_class=options.per_class
             )
-        self.unlike_distance = _unlike_distance(classifier, options.unlike_share)
+        self.unlike_distance, _ = unlike_distance(classifier, options.unlike_share)
 
     @classmethod
     def load(cls, name: str, path: Path, options: AnswerOptions, *, skip_golden: bool, threads: int) -> Self:
@@ -95,13 +93,3 @@ class ServedModel:
             "tells_unlike_pictures": self.unlike_distance is not None,
             "explains": True,
         }
-
-
-def _unlike_distance(classifier: Classifier, share: float | None) -> float | None:
-    """The distance past which a picture is unlike the training images; None where nobody asked and it cannot tell."""
-    try:
-        return known_images(classifier).threshold(DEFAULT_SHARE if share is None else share)
-    except EyebrightError:
-        if share is not None:
-            raise
-        return None
