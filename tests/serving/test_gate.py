@@ -52,3 +52,13 @@ def test_metrics_count_what_was_answered(served, pngs):
     text = served.get("/metrics").text
     assert 'eyebright_requests_total{method="POST",path="/predict",status="200"}' in text
     assert 'path="/none"' not in text
+
+
+def test_methods_that_clients_make_up_are_no_label(served):
+    import requests
+
+    for method in ("BREW", "PROPFIND", "GETGET"):
+        requests.request(method, f"{served.url}/predict", timeout=30)
+    text = served.get("/metrics").text
+    assert not {'method="BREW"', 'method="PROPFIND"', 'method="GETGET"'} & set(text.replace("{", ",").split(","))
+    assert 'eyebright_requests_total{method="other",path="/predict",status="405"} 3.0' in text

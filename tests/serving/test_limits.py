@@ -2,6 +2,7 @@
 
 import socket
 import time
+from pathlib import Path
 
 import pytest
 from PIL import Image
@@ -126,3 +127,46 @@ def test_a_picture_that_takes_too_long_is_given_up(start, artefact, tmp_path):
     answer = server.predict((tmp_path / "large.png").read_bytes())
     assert answer.status_code == 422
     assert "not decoded within" in answer.json()[0]["error"]
+
+
+def memory(server):
+    """The most that a process has held, in megabytes."""
+    status = Path(f"/proc/{server.process.pid}/status").read_text(encoding="utf-8")
+    return next(int(line.split()[1]) / 1024 for line in status.splitlines() if line.startswith("VmHWM"))
+
+
+JSON_TROUBLE = {
+    "a long text beside many short ones": b'["' + b"x" * 8_000 + b'"' + b',"a"' * 60_000 + b"]",
+    "many empty lists": b"[" + b"[]," * 300_000 + b"[]]",
+    "a large array of one image": b"[[[[0]]]" + b",0" * 400_000 + b"]",
+}
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="memory is read in /proc")
+@pytest.mark.parametrize("values", JSON_TROUBLE.values(), ids=JSON_TROUBLE)
+def test_json_that_is_no_images_costs_no_memory(values, start, artefact):
+    server = start(artefact, "--max-images", "64")
+    tensor = b'{"inputs":[{"name":"images","datatype":"UINT8","shape":[1],"data":%s}]}' % values
+    server.post("/v2/models/made/infer", json={"inputs": []})
+    before = memory(server)
+    for path, body in (("/v2/models/made/infer", tensor), ("/v1/models/made:predict", b'{"instances":%s}' % values)):
+        answer = server.post(path, data=body)
+        assert (answer.status_code, answer.json().keys()) == (400, {"error"}), answer.text
+    assert memory(server) - before < 60
+
+
+def test_a_body_of_json_has_a_limit_of_its_own(start, artefact):
+    server = start(artefact)
+    answer = server.post("/v1/models/made:predict", data=b'{"instances":"' + b"a" * 9 * 2**20 + b'"}')
+    assert answer.status_code == 413
+    assert "Send pictures as files" in answer.json()["error"]
+
+
+@pytest.mark.parametrize("where", ["{%s}", '{"inputs":[{%s}]}', '{"inputs":[],"outputs":[{%s}]}'])
+def test_unknown_keys_are_refused_at_once_and_few_are_named(where, start, artefact):
+    server = start(artefact)
+    body = where % ",".join(f'"k{number}":0' for number in range(900))
+    answer = server.post("/v2/models/made/infer", data=body)
+    assert answer.status_code == 400
+    assert "and 895 more" in answer.json()["error"]
+    assert len(answer.text) < 500

@@ -90,6 +90,13 @@ def test_a_tensor_that_is_none_is_refused(change, served):
     assert (answer.status_code, answer.json().keys()) == (400, {"error"}), answer.text
 
 
+@pytest.mark.parametrize("outputs", [["labels", "labels"], ["labels", "probabilities", "labels"], ["labels"] * 50])
+def test_an_output_is_given_once(outputs, served):
+    tensor = {"name": "images", "datatype": "UINT8", "shape": [1, 6, 5, 3], "data": [0] * 90}
+    answer = served.post(INFER, json={"inputs": [tensor], "outputs": [{"name": name} for name in outputs]})
+    assert (answer.status_code, answer.json().keys()) == (400, {"error"}), answer.text
+
+
 def test_the_binary_extension_is_refused_with_a_word(served):
     answer = served.post(INFER, data=b"{}", headers={"Inference-Header-Content-Length": "2"})
     assert answer.status_code == 415

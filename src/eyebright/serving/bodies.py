@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import binascii
-import json
 import sys
+from functools import partial
 from typing import Any, NamedTuple
 
 from fastapi import Request
@@ -15,11 +14,12 @@ from starlette.datastructures import UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 
 from eyebright.errors import ImageError
+from eyebright.serving.json_bodies import JsonReader, check_encoding, check_keys
 from eyebright.serving.options import Limits
 from eyebright.serving.refusals import Refusal, writable
 
 _FIELDS = 16  # of a form, beside its files
-_SMALL = 2**14  # bytes of JSON that are not worth another thread
+_NO_NUMBERS = (0, 0, 0)  # the shape of images as numbers, of which there are none
 
 
 class Upload(NamedTuple):
@@ -40,8 +40,13 @@ class _FormParser(MultiPartParser):
     spool_max_size = sys.maxsize
 
 
-async def read_uploads(request: Request, limits: Limits) -> list[Upload]:
+async def read_uploads(request: Request, limits: Limits, json: JsonReader) -> list[Upload]:
     """Read the pictures of a request.
+
+    Args:
+        request: whose body has not been read.
+        limits: of the number of pictures.
+        json: what reads JSON.
 
     Raises:
         Refusal: 400 or 415, there are none, too many, or none that could be found in a body of this type.
@@ -51,7 +56,7 @@ async def read_uploads(request: Request, limits: Limits) -> list[Upload]:
     if media_type == "multipart/form-data":
         uploads = await _from_form(request, limits)
     elif media_type == "application/json":
-        uploads = await _from_json(request, limits)
+        uploads = await json.read(request, _NO_NUMBERS, partial(_from_json, limits=limits))
     elif media_type.startswith("image/") or media_type == "application/octet-stream":
         uploads = [Upload("0", await request.body())]
     else:
@@ -68,34 +73,6 @@ async def read_uploads(request: Request, limits: Limits) -> list[Upload]:
 def content_type(request: Request) -> str:
     """The type of a request's body, without its parameters, in small letters."""
     return request.headers.get("content-type", "").partition(";")[0].strip().lower()
-
-
-def check_encoding(request: Request) -> None:
-    """Refuse a body that is compressed.
-
-    Raises:
-        Refusal: 415, it is.
-    """
-    encoding = request.headers.get("content-encoding", "identity")
-    if encoding != "identity":
-        raise Refusal(415, f"Content-Encoding {encoding}: send the body as it is; pictures are compressed already.")
-
-
-async def read_json(request: Request) -> dict[str, Any]:
-    """The object that a JSON body is, whatever type it claims: `curl -d`, in other servers' examples, claims another.
-
-    Raises:
-        Refusal: 400 or 415, it is none.
-    """
-    check_encoding(request)
-    body = await request.body()
-    try:
-        value = _parsed(body) if len(body) < _SMALL else await asyncio.to_thread(_parsed, body)
-    except (ValueError, RecursionError) as error:
-        raise Refusal(400, f"The body is no JSON: {error}.") from error
-    if not isinstance(value, dict):
-        raise Refusal(400, "The body must be a JSON object.")
-    return value
 
 
 def check_count(images: int, limits: Limits) -> None:
@@ -142,20 +119,10 @@ async def _from_form(request: Request, limits: Limits) -> list[Upload]:
     return uploads
 
 
-async def _from_json(request: Request, limits: Limits) -> list[Upload]:
-    body = await read_json(request)
+def _from_json(body: dict[str, Any], limits: Limits) -> list[Upload]:
     images = body.get("images")
     if not isinstance(images, list):
         raise Refusal(400, 'There is no list "images" in the body: {"images": [base64, …]}.')
-    if unknown := sorted(body.keys() - {"images"}):
-        raise Refusal(400, f'{", ".join(map(repr, unknown))}: only "images" is known here.')
+    check_keys(body, {"images"})
     check_count(len(images), limits)
     return [Upload(str(number), picture_bytes(text, f"image {number}")) for number, text in enumerate(images)]
-
-
-def _parsed(body: bytes) -> Any:
-    return json.loads(body, parse_constant=_no_constant)
-
-
-def _no_constant(name: str) -> Any:
-    raise ValueError(f"{name} is no value of JSON")

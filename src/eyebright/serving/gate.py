@@ -38,6 +38,7 @@ _HEADERS = {
     "X-Frame-Options": "DENY",
 }
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+_METHODS = ("GET", "HEAD", "POST", "OPTIONS")  # what clients make up beside them is no label of a metric
 _MOST_DIGITS = 20  # of a length: Python refuses to read numbers of some thousands
 _ASKING = ("/predict", "/explain", "/about", "/metrics", "/openapi.json", "/v1/", "/v2")  # what needs a key …
 _OPEN = ("/v2/health/",)  # … but for these: probes have none
@@ -154,7 +155,7 @@ class _Passage:
         seconds = time.perf_counter() - self._since
         route = self._scope.get("route")
         path = getattr(route, "path", None) or "other"
-        method = self._scope["method"] if path != "other" else "other"  # what clients make up is no label
+        method = self._scope["method"] if self._scope["method"] in _METHODS else "other"
         metrics = self._service.metrics
         metrics.latency.labels(method, path).observe(seconds)
         metrics.requests.labels(method, path, str(self.status)).inc()

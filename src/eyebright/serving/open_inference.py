@@ -5,22 +5,25 @@ https://github.com/kserve/open-inference-protocol
 
 from __future__ import annotations
 
-import asyncio
-from typing import Annotated, Any, Literal
+from functools import partial
+from typing import Annotated, Any, Literal, NamedTuple
 
 from fastapi import APIRouter, Path, Request
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from eyebright import __version__
 from eyebright.errors import ImageError
-from eyebright.serving.bodies import check_count, picture_bytes, read_json
+from eyebright.serving.bodies import check_count, picture_bytes
 from eyebright.serving.health import check_ready
+from eyebright.serving.json_bodies import check_keys
 from eyebright.serving.model import VERSION, ServedModel
+from eyebright.serving.options import Limits
 from eyebright.serving.refusals import Refusal, documented, writable
 from eyebright.serving.service import Service
 from eyebright.serving.tensors import images_of
 
 _INPUT = "images"
+_MOST_ITEMS = 2  # of inputs and of outputs
 Name = Annotated[str, Path(description="The model's name.")]
 Version = Annotated[str, Path(description="The model's version: there is one, 1.")]
 
@@ -53,7 +56,9 @@ class InferenceRequest(BaseModel):
 
     id: str | None = None
     inputs: list[InputTensor] = Field(min_length=1, max_length=1)
-    outputs: list[RequestedOutput] | None = Field(None, description="Which outputs; all, if not given.")
+    outputs: list[RequestedOutput] | None = Field(
+        None, max_length=_MOST_ITEMS, description="Which outputs, each once; all, if not given."
+    )
     parameters: dict[str, Any] = {}
 
 
@@ -132,41 +137,67 @@ async def _infer(service: Service, request: Request, name: str) -> dict[str, Any
     entry = service.models.get(name)
     if "inference-header-content-length" in request.headers:
         raise Refusal(415, "The binary extension is not spoken here: send the data as JSON (binary_data=False).")
-    body = await read_json(request)
-    try:
-        asked = InferenceRequest.model_validate(body)
-    except ValidationError as error:
-        problem = error.errors()[0]
-        where = ".".join(map(str, problem["loc"]))
-        raise Refusal(400, f"{where}: {problem['msg']}") from error
-    if asked.id is not None and asked.id != writable(asked.id):
-        raise Refusal(400, "id: it has half a character, which no answer could repeat.")
-    images = await asyncio.to_thread(_images, asked.inputs[0], entry.model)
-    check_count(len(images), service.limits)
-    answers = await service.answers(request, entry, images)
+    asked = await service.json.read(
+        request, entry.model.image_shape, partial(_read, model=entry.model, limits=service.limits)
+    )
+    answers = await service.answers(request, entry, asked.images)
     rows = []
     for number, answer in enumerate(answers):
         if isinstance(answer, ImageError):
             raise Refusal(422, f"image {number}: {answer}")
         rows.append(answer.probabilities)
-    wanted = [output.name for output in asked.outputs] if asked.outputs else ["probabilities", "labels"]
     given = {
         "model_name": name,
         "model_version": VERSION,
-        "outputs": [_output(what, rows, entry.model) for what in wanted],
+        "outputs": [_output(what, rows, entry.model) for what in asked.outputs],
     }
     return given if asked.id is None else {"id": asked.id, **given}
 
 
-def _images(tensor: InputTensor, model: ServedModel) -> list[Any]:
+class _Asked(NamedTuple):
+    """What was asked: images as arrays, or the bytes of pictures; and which outputs are to be given."""
+
+    id: str | None
+    images: list[Any]
+    outputs: list[str]
+
+
+def _read(body: dict[str, Any], model: ServedModel, limits: Limits) -> _Asked:
+    _check_keys(body)
+    try:
+        asked = InferenceRequest.model_validate(body)
+    except ValidationError as error:
+        problem = error.errors(include_url=False, include_context=False, include_input=False)[0]
+        where = ".".join(map(str, problem["loc"]))
+        raise Refusal(400, f"{where}: {problem['msg']}") from error
+    if asked.id is not None and asked.id != writable(asked.id):
+        raise Refusal(400, "id: it has half a character, which no answer could repeat.")
+    outputs: list[str] = [output.name for output in asked.outputs or ()]
+    if len(set(outputs)) < len(outputs):
+        raise Refusal(400, "outputs: one of them is asked for twice.")
+    return _Asked(asked.id, _images(asked.inputs[0], model, limits), outputs or ["probabilities", "labels"])
+
+
+def _check_keys(body: dict[str, Any]) -> None:
+    """Refuse unknown keys here: pydantic makes an error, with all that is around it, of each."""
+    check_keys(body, InferenceRequest.model_fields)
+    for name, fields in (("inputs", InputTensor.model_fields), ("outputs", RequestedOutput.model_fields)):
+        items = body.get(name)
+        for number, item in enumerate(items[:_MOST_ITEMS] if isinstance(items, list) else ()):
+            if isinstance(item, dict):
+                check_keys(item, fields, f"{name}.{number}")
+
+
+def _images(tensor: InputTensor, model: ServedModel, limits: Limits) -> list[Any]:
     """Arrays of pixels, or the bytes of pictures."""
     if tensor.datatype == "UINT8":
-        images = images_of(tensor.data, model.image_shape, _INPUT)
+        images = images_of(tensor.data, model.image_shape, _INPUT, limits)
         if tensor.shape != list(images.shape):
             raise Refusal(400, f"{_INPUT}: shape {tensor.shape}, but the data are of {list(images.shape)}.")
         return list(images)
     if tensor.shape != [len(tensor.data)]:
         raise Refusal(400, f"{_INPUT}: shape {tensor.shape}, but there are {len(tensor.data)} pictures.")
+    check_count(len(tensor.data), limits)
     contents = [picture_bytes(text, f"image {number}") for number, text in enumerate(tensor.data)]
     for content in contents:
         if isinstance(content, ImageError):

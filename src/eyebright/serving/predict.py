@@ -96,7 +96,7 @@ def router(service: Service) -> APIRouter:
         order of the pictures. A picture that cannot be read does not stop the others; its answer has an `error`.
         """
         entry = service.models.get(model)
-        uploads = await read_uploads(request, service.limits)
+        uploads = await read_uploads(request, service.limits, service.json)
         check_count(len(uploads), service.limits)
         predictions = await service.predictions(request, entry, uploads, top)
         all_failed = all(prediction.error is not None for prediction in predictions)
@@ -120,7 +120,7 @@ def router(service: Service) -> APIRouter:
         Parts of the picture are hidden, one after the other; bright is what the class loses probability without.
         """
         entry = service.models.get(model)
-        uploads = await read_uploads(request, service.limits)
+        uploads = await read_uploads(request, service.limits, service.json)
         check_count(len(uploads), replace(service.limits, images=1))
         image = await service.decoded(uploads[0], entry.model)
 

@@ -19,6 +19,7 @@ from eyebright.serving.batching import Answer
 from eyebright.serving.bodies import Upload
 from eyebright.serving.decoding import Decoder
 from eyebright.serving.drift import Drift
+from eyebright.serving.json_bodies import JsonReader
 from eyebright.serving.keys import Keys
 from eyebright.serving.metrics import Metrics
 from eyebright.serving.model import ServedModel
@@ -47,6 +48,7 @@ class Service:
         self.metrics = Metrics()
         self.models = Models(options, self.metrics)
         self.decoder = Decoder(options.limits)
+        self.json = JsonReader(options.limits)
         self.draining = False
         self._drift = Drift(self.metrics)
         for model in self.models:

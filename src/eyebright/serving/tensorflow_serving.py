@@ -5,13 +5,14 @@ https://www.tensorflow.org/tfx/serving/api_rest
 
 from __future__ import annotations
 
-import asyncio
+from functools import partial
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Request
 
 from eyebright.errors import ImageError
-from eyebright.serving.bodies import check_count, picture_bytes, read_json
+from eyebright.serving.bodies import check_count, picture_bytes
+from eyebright.serving.json_bodies import check_keys
 from eyebright.serving.model import VERSION, ServedModel
 from eyebright.serving.options import Limits
 from eyebright.serving.refusals import Refusal, documented
@@ -104,16 +105,9 @@ def router(service: Service) -> APIRouter:
 
 async def _predict(service: Service, request: Request, name: str) -> dict[str, Any]:
     entry = service.models.get(name)
-    body = await read_json(request)
-    if unknown := sorted(body.keys() - _KNOWN):
-        raise Refusal(400, f"{', '.join(map(repr, unknown))}: known are {', '.join(sorted(_KNOWN))}.")
-    if body.get("signature_name", _SIGNATURE) != _SIGNATURE:
-        raise Refusal(404, f"There is one signature, {_SIGNATURE}.")
-    if ("instances" in body) == ("inputs" in body):
-        raise Refusal(400, "Give either instances, a list with an entry an image, or inputs.")
-    rows = "instances" in body
-    images = await asyncio.to_thread(_images, body, entry.model)
-    check_count(len(images), service.limits)
+    rows, images = await service.json.read(
+        request, entry.model.image_shape, partial(_read, model=entry.model, limits=service.limits)
+    )
     answers = await service.answers(request, entry, images)
     probabilities = []
     for number, answer in enumerate(answers):
@@ -123,26 +117,32 @@ async def _predict(service: Service, request: Request, name: str) -> dict[str, A
     return {"predictions" if rows else "outputs": probabilities}
 
 
-def _images(body: dict[str, Any], model: ServedModel) -> list[Any]:
-    """The images of a request: arrays of pixels, or the bytes of pictures."""
+def _read(body: dict[str, Any], model: ServedModel, limits: Limits) -> tuple[bool, list[Any]]:
+    """Whether a request asks by rows, and its images: arrays of pixels, or the bytes of pictures."""
+    check_keys(body, _KNOWN)
+    if body.get("signature_name", _SIGNATURE) != _SIGNATURE:
+        raise Refusal(404, f"There is one signature, {_SIGNATURE}.")
+    if ("instances" in body) == ("inputs" in body):
+        raise Refusal(400, "Give either instances, a list with an entry an image, or inputs.")
     rows = "instances" in body
     values = body["instances"] if rows else body["inputs"]
     if not rows and isinstance(values, dict) and values.keys() == {_INPUT}:
         values = values[_INPUT]
     if not isinstance(values, list) or not values:
         raise Refusal(400, f"{'instances' if rows else 'inputs'}: a list of images is due, with one at least.")
+    check_count(len(values), limits)
     if rows:
         values = [value[_INPUT] if isinstance(value, dict) and value.keys() == {_INPUT} else value for value in values]
-    return [_image(value, model, f"image {number}") for number, value in enumerate(values)]
+    return rows, [_image(value, model, f"image {number}", limits) for number, value in enumerate(values)]
 
 
-def _image(value: Any, model: ServedModel, where: str) -> Any:
+def _image(value: Any, model: ServedModel, where: str, limits: Limits) -> Any:
     if isinstance(value, dict) and value.keys() == {"b64"}:
         content = picture_bytes(value["b64"], where)
         if isinstance(content, ImageError):
             raise Refusal(400, str(content))
         return content
-    return images_of([value], model.image_shape, where)[0]
+    return images_of([value], model.image_shape, where, limits)[0]
 
 
 def _check_version(version: str) -> None:
