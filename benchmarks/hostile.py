@@ -8,9 +8,12 @@ from __future__ import annotations
 import asyncio
 import collections
 import contextlib
+import io
 import random
 import time
 import zlib
+
+from PIL import Image
 
 from load import Client, post
 
@@ -53,6 +56,7 @@ def hostile_requests() -> dict[str, bytes]:
     whole = bomb()
     return {
         "bomb": post("/predict", whole, "image/png"),
+        "many scans": post("/predict", many_scans(), "image/jpeg"),
         "truncated": post("/predict", whole[: len(whole) // 2], "image/png"),
         "wrong type": post("/predict", b"<svg onload=alert(1)>", "text/html"),
         "words": post("/predict", b"no picture", "image/jpeg"),
@@ -77,6 +81,15 @@ def bomb() -> bytes:
     rows = b"".join(packer.compress(bytes(5001 * 1000)) for _ in range(40)) + packer.flush()
     head = chunk(b"IHDR", side + side + b"\x01\0\0\0\0")
     return b"\x89PNG\r\n\x1a\n" + head + chunk(b"IDAT", rows) + chunk(b"IEND", b"")
+
+
+def many_scans() -> bytes:
+    """A progressive JPEG of 3,000 × 3,000 pixels whose last scan stands in it a thousand times."""
+    file = io.BytesIO()
+    Image.new("L", (3000, 3000)).save(file, "JPEG", progressive=True)
+    content = file.getvalue()
+    start = content.rindex(b"\xff\xda")
+    return content[:start] + content[start:-2] * 1000 + content[-2:]
 
 
 async def send_and_leave(port: int, request: bytes, chance: random.Random) -> None:

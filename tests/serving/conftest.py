@@ -51,7 +51,7 @@ class Made(NamedTuple):
     def _logits(self, images: NDArray[np.uint8]) -> NDArray[np.floating]:
         return (images.reshape(len(images), -1) / 255) @ self.weights.astype(float) + self.bias
 
-    def artefact(self) -> bytes:
+    def artefact(self, names: tuple[str, ...] = NAMES) -> bytes:
         rng = np.random.default_rng(7)
         images = rng.integers(0, 256, (400, *SHAPE)).astype(np.uint8)
         logits = self._logits(images).astype(np.float32)
@@ -66,7 +66,7 @@ class Made(NamedTuple):
         }
         saved = Saved(
             Architecture(model="softmax", image_shape=SHAPE, classes=len(NAMES), preprocessing="per-channel"),
-            NAMES, weights, "none", "crop", Calibration(),
+            names, weights, "none", "crop", Calibration(),
             HeldOut(labels, logits, np.arange(400, dtype=np.uint64)),
             KnownImages(directions, np.linspace(0.5, 1.5, 400)),
         )  # fmt: skip

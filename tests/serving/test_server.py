@@ -1,14 +1,21 @@
 """Processes, signals and files that change."""
 
+import asyncio
 import os
 import shutil
 import signal
 import time
 from concurrent.futures import ThreadPoolExecutor
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
 import requests
+
+from eyebright.serving.metrics import Metrics
+from eyebright.serving.model import ServedModel
+from eyebright.serving.models import Models
+from eyebright.serving.options import ServerOptions
 
 STARTED = "Started server process"
 
@@ -113,3 +120,35 @@ def test_drift_is_shown_once_there_are_answers_enough(start, artefact, pngs):
     for _ in range(3):
         server.predict(*(pngs * 4)[:40])
     assert server.metric('eyebright_drift_psi{model="made",of="classes"}') > 0
+
+
+@pytest.mark.parametrize("fault", [ValueError, MemoryError, RecursionError])
+def test_whatever_goes_wrong_in_loading_what_there_was_goes_on(fault, artefact, monkeypatch):
+    async def reloaded():
+        metrics = Metrics()
+        models = Models(ServerOptions((("made", artefact),)), metrics)
+        before = models.get("made")
+        with monkeypatch.context() as patch:
+            patch.setattr(ServedModel, "load", Mock(side_effect=fault("of a kind that nobody thought of")))
+            await models.reload_all()
+        assert models.get("made") is before
+        assert 'eyebright_reloads_total{model="made",outcome="failed"} 1.0' in metrics.text().decode()
+        await models.reload_all()
+        assert models.get("made") is not before
+        models.close()
+
+    asyncio.run(reloaded())
+
+
+def test_a_model_that_is_loaded_anew_has_no_drift_yet_and_all_its_classes_at_0(start, made, file, pngs):
+    server = start(file, "--watch-seconds", "0")
+    for _ in range(3):
+        server.predict(*(pngs * 4)[:40])
+    assert server.metric('eyebright_drift_psi{model="made",of="classes"}') > 0
+    names = ("new", "bee", "cow", "dog")
+    file.write_bytes(made(1).artefact(names))
+    server.process.send_signal(signal.SIGHUP)
+    server.until(lambda: server.entries("reloaded"))
+    text = server.get("/metrics").text
+    assert 'eyebright_drift_psi{model="made",of="classes"} 0.0' in text
+    assert 'eyebright_predictions_total{label="new",model="made"} 0.0' in text

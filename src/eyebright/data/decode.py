@@ -36,6 +36,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eyebright.data.fitting import SIDEWAYS, Margins, fitted, turned
+from eyebright.data.jpeg_scans import check_scans
 from eyebright.data.picture_files import FORMATS, diagnosis, read_picture_file
 from eyebright.data.pixels import as_shown, grey_levels, mend_transparency
 from eyebright.errors import ImageError
@@ -191,6 +192,8 @@ def _opened(content: bytes, max_pixels: int) -> ImageFile:
         raise ImageError(f"a side of more than {_MAX_SIDE:,} pixels. Cut it into smaller pictures.")
     if image.format == "MPO":
         image.format = "JPEG"  # with a second picture behind it, as some cameras write it
+    if image.format == "JPEG":
+        check_scans(content)
     mend_transparency(image)
     return image
 

@@ -76,7 +76,10 @@ class Metrics:
         return self.batches.labels(name).observe
 
     def prepare(self, model: ServedModel) -> None:
-        """Show a model's counters from the beginning, at 0."""
+        """Show a model's counters from the beginning, at 0; of one that takes another's place no drift yet."""
+        if model.classifier.held_out is not None:
+            for of in ("classes", "confidence"):
+                self.drift.labels(model.name, of).set(0)
         for measure in (self.unreadable, self.confidence, self.unlike, self.abstained, self.batches):
             measure.labels(model.name)
         for label in model.class_names:

@@ -101,12 +101,14 @@ class Models:
         async with self._loading:
             stamp = _stamp(path)
             try:
-                model = await asyncio.to_thread(self._load, name, path)
-            except (EyebrightError, OSError) as error:
-                logger.warning("reload_failed", extra={"model": name, "error": str(error)})
+                entry = self._entry(await asyncio.to_thread(self._load, name, path))
+                self._metrics.prepare(entry.model)
+            except Exception as error:  # whatever it is, what there was goes on, and files are watched
+                known = isinstance(error, (EyebrightError, OSError))
+                logger.warning("reload_failed", extra={"model": name, "error": str(error)}, exc_info=not known)
                 self._metrics.reloads.labels(name, "failed").inc()
             else:
-                self._entries[name] = self._entry(model)
+                self._entries[name] = entry
                 logger.info("reloaded", extra={"model": name})
                 self._metrics.reloads.labels(name, "done").inc()
             self._stamps[name] = stamp
