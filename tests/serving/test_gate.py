@@ -1,6 +1,10 @@
 import json
 import re
 
+import requests
+
+from eyebright.serving.keys import new_key
+
 
 def test_every_answer_has_an_id_and_headers_that_keep_pages_safe(served, pngs):
     for answer in (served.get("/"), served.get("/none"), served.predict(pngs[0]), served.get("/predict")):
@@ -55,10 +59,25 @@ def test_metrics_count_what_was_answered(served, pngs):
 
 
 def test_methods_that_clients_make_up_are_no_label(served):
-    import requests
-
     for method in ("BREW", "PROPFIND", "GETGET"):
         requests.request(method, f"{served.url}/predict", timeout=30)
     text = served.get("/metrics").text
     assert not {'method="BREW"', 'method="PROPFIND"', 'method="GETGET"'} & set(text.replace("{", ",").split(","))
     assert 'eyebright_requests_total{method="other",path="/predict",status="405"} 3.0' in text
+
+
+def test_what_pages_of_other_origins_ask_before_they_ask_passes_the_gate_too(start, artefact, tmp_path):
+    new_key(tmp_path / "keys", "phone")
+    server = start(artefact, "--cors", "https://a.example", "--keys", tmp_path / "keys")
+    origin = {"Origin": "https://a.example"}
+    before = requests.options(
+        f"{server.url}/predict",
+        headers={**origin, "Access-Control-Request-Method": "POST", "X-Request-ID": "before"},
+        timeout=30,
+    )
+    assert (before.status_code, before.headers["Access-Control-Allow-Origin"]) == (200, origin["Origin"])
+    assert before.headers["X-Request-ID"] == "before"
+    assert before.headers["X-Content-Type-Options"] == "nosniff"
+    server.until(lambda: [e for e in server.entries("request") if e["request_id"] == "before"])
+    refused = server.post("/predict", headers=origin)
+    assert (refused.status_code, refused.headers["Access-Control-Allow-Origin"]) == (401, origin["Origin"])

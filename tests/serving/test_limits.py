@@ -170,3 +170,20 @@ def test_unknown_keys_are_refused_at_once_and_few_are_named(where, start, artefa
     assert answer.status_code == 400
     assert "and 895 more" in answer.json()["error"]
     assert len(answer.text) < 500
+
+
+def test_who_does_not_read_answers_is_hung_up_on(served):
+    with connect(served) as connection:
+        asked = 2000
+        connection.sendall(b"GET /openapi.json HTTP/1.1\r\nHost: a\r\n\r\n" * asked)
+        time.sleep(6)  # --receive-seconds 2
+        assert received(connection).count(b"HTTP/1.1 200 ") < asked
+
+
+def test_explaining_has_a_deadline_and_room_in_any_queue(start, artefact, pngs):
+    server = start(artefact, "--max-queue", "2", "--max-images", "2")
+    assert server.post("/explain", data=pngs[0], headers={"Content-Type": "image/png"}).status_code == 200
+    server = start(artefact, "--max-wait", "200", "--max-queue", "2", "--max-images", "2", "--answer-seconds", "0.3")
+    answer = server.post("/explain", data=pngs[0], headers={"Content-Type": "image/png"})
+    assert (answer.status_code, answer.headers.get("Retry-After")) == (429, "1")
+    assert server.metric("eyebright_queue_images") == 0

@@ -4,6 +4,9 @@ import asyncio
 import os
 import shutil
 import signal
+import socket
+import subprocess
+import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from unittest.mock import Mock
@@ -152,3 +155,69 @@ def test_a_model_that_is_loaded_anew_has_no_drift_yet_and_all_its_classes_at_0(s
     text = server.get("/metrics").text
     assert 'eyebright_drift_psi{model="made",of="classes"} 0.0' in text
     assert 'eyebright_predictions_total{label="new",model="made"} 0.0' in text
+
+
+def half_asked(server, content):
+    """A connection on which a request has begun."""
+    connection = socket.create_connection(("127.0.0.1", server.port), timeout=30)
+    head = b"POST /predict HTTP/1.1\r\nHost: a\r\nContent-Type: image/png\r\nContent-Length: %d\r\n\r\n" % len(content)
+    connection.sendall(head + content[:10])
+    time.sleep(0.3)
+    return connection
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_ctrl_c_reaches_all_processes_and_requests_that_have_begun_are_answered(workers, start, artefact, pngs):
+    server = start(artefact, "--workers", workers)
+    processes = [int(entry["event"].split("[")[1].rstrip("]")) for entry in server.entries(STARTED)]
+    with half_asked(server, pngs[0]) as connection:
+        for process in {*processes, server.process.pid}:
+            os.kill(process, signal.SIGINT)
+        time.sleep(2)
+        connection.sendall(pngs[0][10:])
+        assert connection.recv(65536).startswith(b"HTTP/1.1 200 ")
+    assert server.process.wait(60) == 0
+    assert not [line for line in server.log if "KeyboardInterrupt" in line]
+
+
+def test_a_second_signal_ends_the_moment_and_cuts_nothing_off_later(start, artefact, pngs):
+    server = start(artefact)
+    with half_asked(server, pngs[0]) as connection:
+        for _ in range(2):
+            server.process.send_signal(signal.SIGINT)
+            time.sleep(0.2)
+        time.sleep(1.5)  # the moment is over
+        connection.sendall(pngs[0][10:])
+        assert connection.recv(65536).startswith(b"HTTP/1.1 200 ")
+    assert server.process.wait(60) == 0
+
+
+def test_sighup_ends_nothing_while_models_are_loaded(artefact):
+    command = [sys.executable, "-c", HANG_UP.format(artefact=str(artefact))]
+    done = subprocess.run(command, capture_output=True, encoding="utf-8", timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "lived" in done.stdout
+
+
+HANG_UP = """
+import os, signal, sys
+from eyebright.serving import server
+from eyebright.serving.model import ServedModel
+from eyebright.serving.options import ServerOptions
+from pathlib import Path
+
+load = ServedModel.load.__func__
+
+def loading(cls, *arguments, **named):
+    os.kill(os.getpid(), signal.SIGHUP)
+    print("lived")
+    os.kill(os.getpid(), signal.SIGTERM)
+    return load(cls, *arguments, **named)
+
+ServedModel.load = classmethod(loading)
+try:
+    server.serve(ServerOptions((("made", Path({artefact!r})),)), "127.0.0.1", 0)
+except SystemExit as end:
+    sys.exit(0 if end.code == 143 else 1)
+sys.exit(2)
+"""

@@ -24,6 +24,22 @@ from eyebright.serving.service import Service
 DRAIN_SECONDS = 1.0  # between the signal to end and the end of listening: for balancers to look at /readyz
 
 
+def create_worker_app(options: ServerOptions) -> Application:
+    """The same in one of several processes, of which the one above them says when it ends.
+
+    Ctrl-C reaches all of them; SIGTERM from above would be a second signal, which cuts requests off.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    ignore_hang_up()
+    return create_app(options)
+
+
+def ignore_hang_up() -> None:
+    """Let SIGHUP, which asks for files to be loaded anew, end nothing before they have been loaded at all."""
+    if hasattr(signal, "SIGHUP"):
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+
+
 def create_app(options: ServerOptions) -> Application:
     """Load the models, and make the ASGI application that answers with them.
 
@@ -46,12 +62,16 @@ def create_app(options: ServerOptions) -> Application:
         app.include_router(protocol.router(service))
     app.include_router(page.router())
     _complete_description(app)
-    gate: Application = Gate(app, service, keys, rate)
-    if not options.origins:
-        return gate
+    return Gate(app, service, keys, rate, partial(_for_other_origins, options.origins))
+
+
+def _for_other_origins(origins: tuple[str, ...], app: Application) -> Application:
+    """Let pages of these web origins ask."""
+    if not origins:
+        return app
     return CORSMiddleware(
-        gate,
-        allow_origins=options.origins,
+        app,
+        allow_origins=origins,
         allow_methods=["GET", "POST"],
         allow_headers=["Authorization", "Content-Type", "X-API-Key", "X-Request-ID"],
         expose_headers=["X-Request-ID", "Retry-After"],
@@ -91,8 +111,17 @@ async def _lifespan(service: Service, keys: Keys | None, _: FastAPI) -> AsyncIte
 def _drain_first(service: Service, loop: asyncio.AbstractEventLoop) -> None:
     """At a signal to end, say so to those who ask and go on for a moment; a second signal ends at once.
 
-    uvicorn has set its own handlers by now: it then stops to listen, and waits for the requests that it has.
+    uvicorn has set its own handlers by now: it then stops to listen, and waits for the requests that it has; but one
+    more SIGINT cuts them off. So where a second signal has ended the moment, its end is none more.
     """
+    ended = False
+
+    def end(ending: Any, received: int, frame: Any, *, after_the_moment: bool) -> None:
+        nonlocal ended
+        if not (after_the_moment and ended):
+            ended = True
+            ending(received, frame)
+
     for number in (signal.SIGTERM, signal.SIGINT):
         ending = signal.getsignal(number)
         if not callable(ending):
@@ -100,9 +129,10 @@ def _drain_first(service: Service, loop: asyncio.AbstractEventLoop) -> None:
 
         def handle(received: int, frame: Any, ending: Any = ending) -> None:
             if service.draining:
-                ending(received, frame)
+                end(ending, received, frame, after_the_moment=False)
             else:
                 service.draining = True
-                loop.call_soon_threadsafe(loop.call_later, DRAIN_SECONDS, ending, received, frame)
+                later = partial(end, ending, received, frame, after_the_moment=True)
+                loop.call_soon_threadsafe(loop.call_later, DRAIN_SECONDS, later)
 
         signal.signal(number, handle)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 from collections.abc import Awaitable, Callable
 
@@ -28,10 +29,10 @@ async def overlay(image: NDArray[np.uint8], ask: Ask) -> bytes:
     Returns:
         A PNG, the longer side 256 pixels.
     """
-    pictures, hidden = occluded(image)
+    pictures, hidden = await asyncio.to_thread(occluded, image)
     scores = await ask(np.concatenate([image[None], pictures]))
     likeliest = int(scores[0].argmax())
-    return _drawn(image, mean_fall(scores[:, likeliest], hidden))
+    return await asyncio.to_thread(lambda: _drawn(image, mean_fall(scores[:, likeliest], hidden)))
 
 
 def _drawn(image: NDArray[np.uint8], falls: NDArray[np.float64]) -> bytes:

@@ -8,6 +8,7 @@ import re
 import time
 import uuid
 from collections.abc import Awaitable, Callable, MutableMapping
+from functools import partial
 from typing import Any
 
 from fastapi.responses import JSONResponse
@@ -39,6 +40,7 @@ _HEADERS = {
 }
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _METHODS = ("GET", "HEAD", "POST", "OPTIONS")  # what clients make up beside them is no label of a metric
+_REFUSAL = "eyebright.refusal"  # in a request's scope
 _MOST_DIGITS = 20  # of a length: Python refuses to read numbers of some thousands
 _ASKING = ("/predict", "/explain", "/about", "/metrics", "/openapi.json", "/v1/", "/v2")  # what needs a key …
 _OPEN = ("/v2/health/",)  # … but for these: probes have none
@@ -52,10 +54,18 @@ class Gate:
         service: whose limits hold and whose metrics count.
         keys: or None where no key is asked for.
         rate: or None where a key may ask as often as it likes.
+        around: what stands between, and sees refusals as well: they, too, are for pages of other origins.
     """
 
-    def __init__(self, app: Application, service: Service, keys: Keys | None, rate: RateLimit | None) -> None:
-        self._app = app
+    def __init__(
+        self,
+        app: Application,
+        service: Service,
+        keys: Keys | None,
+        rate: RateLimit | None,
+        around: Callable[[Application], Application],
+    ) -> None:
+        self._app = around(partial(_refuse_or_answer, app))
         self._service = service
         self._keys = keys
         self._rate = rate
@@ -83,12 +93,8 @@ class Gate:
             await send(message)
 
         try:
-            refusal = self._refused(scope, passage)
-            if refusal is not None:
-                response = JSONResponse({"error": refusal.detail}, refusal.status_code, refusal.headers)
-                await response(scope, receive, marked)
-            else:
-                await self._app(scope, limited, marked)
+            scope[_REFUSAL] = self._refused(scope, passage)
+            await self._app(scope, limited, marked)
         except Exception:  # it has been answered with a 500
             logger.exception("fault", extra={"request_id": passage.id})
         finally:
@@ -123,6 +129,14 @@ class Gate:
             raise Refusal(413, f"The body is larger than {limits.body_bytes:,} bytes.")
         if self._bytes_in_flight > limits.bytes_in_flight:
             raise too_busy("Too much is being sent at once.")
+
+
+async def _refuse_or_answer(app: Application, scope: Scope, receive: Receive, send: Send) -> None:
+    refusal: Refusal | None = scope.get(_REFUSAL)
+    if refusal is not None:
+        await JSONResponse({"error": refusal.detail}, refusal.status_code, refusal.headers)(scope, receive, send)
+    else:
+        await app(scope, receive, send)
 
 
 class _Passage:

@@ -5,14 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Annotated, Any
 
-import numpy as np
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import JSONResponse, Response
-from numpy.typing import NDArray
 from pydantic import BaseModel, Field
 
 from eyebright.serving.bodies import check_count, read_uploads
-from eyebright.serving.explaining import overlay
 from eyebright.serving.options import Limits
 from eyebright.serving.refusals import documented
 from eyebright.serving.service import Service
@@ -32,7 +29,6 @@ _ONE_PICTURE = {
 }
 # A picture of one pixel.
 _EXAMPLE = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR4nGNoAAAAggCBd81ytgAAAABJRU5ErkJggg=="
-_LEAST_PROBABILITY = 1e-12  # its logarithm is finite
 
 
 def _body(limits: Limits) -> dict[str, Any]:
@@ -122,12 +118,6 @@ def router(service: Service) -> APIRouter:
         entry = service.models.get(model)
         uploads = await read_uploads(request, service.limits, service.json)
         check_count(len(uploads), replace(service.limits, images=1))
-        image = await service.decoded(uploads[0], entry.model)
-
-        async def log_probabilities(images: NDArray[np.uint8]) -> NDArray[np.floating]:
-            answers = await service.image_answers(request, entry, images)
-            return np.log(np.maximum([answer.probabilities for answer in answers], _LEAST_PROBABILITY))
-
-        return Response(await overlay(image, log_probabilities), media_type="image/png")
+        return Response(await service.explanation(request, entry, uploads[0]), media_type="image/png")
 
     return routes

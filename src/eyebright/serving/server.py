@@ -6,6 +6,7 @@ import contextlib
 import os
 import signal
 import socket
+import sys
 import tempfile
 from collections.abc import Iterator
 from dataclasses import replace
@@ -16,7 +17,7 @@ from prometheus_client.multiprocess import mark_process_dead
 from uvicorn.supervisors import Multiprocess
 
 from eyebright.errors import SettingsError
-from eyebright.serving.app import create_app
+from eyebright.serving.app import create_app, create_worker_app, ignore_hang_up
 from eyebright.serving.logs import configuration
 from eyebright.serving.metrics import SHARED
 from eyebright.serving.options import ServerOptions
@@ -34,8 +35,15 @@ def serve(options: ServerOptions, host: str, port: int) -> None:
     Raises:
         EyebrightError: a model cannot be loaded, or the address cannot be listened on.
     """
+    ignore_hang_up()
+    signal.signal(signal.SIGTERM, _end)  # until the models are loaded
     with contextlib.closing(_listener(host, port)) as listener, artefacts(options.models) as models:
         _run(replace(options, models=models), listener)
+
+
+def _end(number: int, _: object) -> None:
+    """End in good order: what is temporary is removed."""
+    sys.exit(128 + number)  # as shells give it for a process that a signal ended
 
 
 def _run(options: ServerOptions, listener: socket.socket) -> None:
@@ -51,7 +59,7 @@ def _run(options: ServerOptions, listener: socket.socket) -> None:
     del app  # each worker loads its own
     with _shared_metrics():
         _say(options, listener)
-        _Supervisor(_config(options, partial(create_app, options), factory=True), [listener]).run()
+        _Supervisor(_config(options, partial(create_worker_app, options), factory=True), [listener]).run()
 
 
 class _Supervisor(Multiprocess):

@@ -19,6 +19,7 @@ from eyebright.serving.batching import Answer
 from eyebright.serving.bodies import Upload
 from eyebright.serving.decoding import Decoder
 from eyebright.serving.drift import Drift
+from eyebright.serving.explaining import overlay
 from eyebright.serving.json_bodies import JsonReader
 from eyebright.serving.keys import Keys
 from eyebright.serving.metrics import Metrics
@@ -30,6 +31,8 @@ from eyebright.serving.refusals import Refusal, too_busy
 logger = logging.getLogger("eyebright.serving")
 
 T = TypeVar("T")
+
+_LEAST_PROBABILITY = 1e-12  # its logarithm is finite
 
 
 class Service:
@@ -87,22 +90,32 @@ class Service:
         self._count(entry.model, found)
         return found
 
-    async def image_answers(self, request: Request, entry: Entry, images: NDArray[np.uint8]) -> list[Answer]:
-        """The same of images [N, H, W, C] that are no request's own: they count in no figure."""
-        with self._places(entry, len(images)):
-            return await self._within(request, [entry.batcher.answer(image) for image in images])
+    async def explanation(self, request: Request, entry: Entry, upload: Upload) -> bytes:
+        """Where in a picture the evidence lies, as a PNG; raises likewise, and 422 where it cannot be read.
 
-    async def decoded(self, upload: Upload, model: ServedModel) -> NDArray[np.uint8]:
-        """A picture as the classifier takes it.
-
-        Raises:
-            Refusal: 422, it cannot be read.
+        The classifier is asked for no more images at once than it computes, and others have their turns between. They
+        are no request's own, and count in no figure.
         """
-        content = upload.content
-        image = await self.decoder.decode(content, model) if isinstance(content, bytes) else content
-        if isinstance(image, ImageError):
-            raise Refusal(422, str(image))
-        return image
+        at_once = min(self.options.batching.max_batch, self.options.batching.max_queue)
+
+        async def ask(images: NDArray[np.uint8]) -> NDArray[np.floating]:
+            rows: list[NDArray[np.floating]] = []
+            for start in range(0, len(images), at_once):
+                part = images[start : start + at_once]
+                with self._places(entry, len(part)):
+                    answers = await asyncio.gather(*(entry.batcher.answer(image) for image in part))
+                rows += [answer.probabilities for answer in answers]
+            return np.log(np.maximum(rows, _LEAST_PROBABILITY))
+
+        async def drawn() -> bytes:
+            with self._places(entry, 1):
+                content = upload.content
+                image = await self.decoder.decode(content, entry.model) if isinstance(content, bytes) else content
+            if isinstance(image, ImageError):
+                raise Refusal(422, str(image))
+            return await overlay(image, ask)
+
+        return (await self._within(request, [drawn()]))[0]
 
     @contextmanager
     def _places(self, entry: Entry, images: int) -> Iterator[None]:
@@ -124,7 +137,8 @@ class Service:
 
     async def _within(self, request: Request, work: list[Coroutine[Any, Any, T]]) -> list[T]:
         """Do all of it, but only in the time that there is, and while somebody waits."""
-        doing = asyncio.gather(*work)
+        tasks = [asyncio.ensure_future(one) for one in work]
+        doing = asyncio.gather(*tasks)
         doing.add_done_callback(lambda done: done.cancelled() or done.exception())  # else asyncio says nobody looked
         watching = asyncio.ensure_future(_disconnected(request))
         try:
@@ -138,7 +152,8 @@ class Service:
             raise too_busy(f"Not answered within {self.limits.answer_seconds:g} s.") from None
         finally:
             watching.cancel()
-            doing.cancel()
+            for task in tasks:  # where one has failed the others are at work still
+                task.cancel()
 
     def _count(self, model: ServedModel, found: Sequence[Answer | ImageError]) -> None:
         answers = [answer for answer in found if not isinstance(answer, ImageError)]
