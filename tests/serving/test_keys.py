@@ -94,3 +94,8 @@ def test_a_key_is_withdrawn_by_its_line_and_sighup_and_a_damaged_file_changes_no
     server.process.send_signal(signal.SIGHUP)
     server.until(lambda: server.entries("reload_failed"))
     assert status(kept) == 200
+
+
+def test_a_directory_is_no_file_of_keys(tmp_path):
+    with pytest.raises(SettingsError, match="a directory"):
+        new_key(tmp_path, "phone")

@@ -93,6 +93,8 @@ def new_key(path: Path, name: str) -> str:
     """
     if not _NAME.fullmatch(name):
         raise SettingsError(f"{name!r}: a key's name has up to 64 letters, digits and . _ @ - of ASCII.")
+    if path.is_dir():
+        raise SettingsError(f"{path}: a directory. Name a file in it.")
     existing = path.read_bytes() if path.exists() else b""
     if existing and name in _read(path):
         raise SettingsError(
