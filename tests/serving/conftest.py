@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -154,7 +155,7 @@ class Server:
         command = [*command, *map(str, arguments), "--port", "0"]
         self.process = subprocess.Popen(
             command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, encoding="utf-8",
-            env={**os.environ, **(environment or {})},
+            env={**os.environ, **(environment or {})}, start_new_session=True,
         )  # fmt: skip
         self.log: list[str] = []
         self._reader = threading.Thread(target=self._read, daemon=True)
@@ -248,5 +249,6 @@ def start() -> Iterator[Callable[..., Server]]:
 
     yield start
     for server in started:
-        server.process.kill()
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(server.process.pid, signal.SIGKILL)  # its workers, too: they hold the pipes that are read here
         server.stop()
