@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, NamedTuple, cast
 
 import typer
 
+from eyebright.cli.options import DataDir, JsonAside
 from eyebright.cli.output import print_json
 
 if TYPE_CHECKING:
@@ -51,9 +52,7 @@ def export(
     data: Annotated[
         str | None, typer.Option(help="Where the run's data lies now.", show_default="where it lay in training")
     ] = None,
-    data_dir: Annotated[
-        Path | None, typer.Option(help="Where data sets of the catalogue are kept.", envvar="EYEBRIGHT_DATA")
-    ] = None,
+    data_dir: DataDir = None,
     name: Annotated[str | None, typer.Option(help="For web: the page's title.", show_default="the run's name")] = None,
     min_confidence: Annotated[
         float | None, typer.Option(help="For web: abstain below this probability.", show_default="never abstain")
@@ -79,7 +78,7 @@ def export(
             show_default="that of make web-runtime",
         ),
     ] = None,
-    json: Annotated[bool, typer.Option("--json", help="Print JSON; what is for people goes to stderr.")] = False,
+    json: JsonAside = False,
 ) -> None:
     """Write a run's classifier for another runtime: pixels in, probabilities out.
 

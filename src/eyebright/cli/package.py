@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from eyebright.cli.options import DataDir, FinishedRun, JsonAside
 from eyebright.cli.output import print_json
 
 if TYPE_CHECKING:
@@ -17,7 +18,7 @@ _SUFFIX = ".eyebright"
 
 
 def package(
-    run: Annotated[Path, typer.Argument(help="Directory of a finished run.")],
+    run: FinishedRun,
     output: Annotated[
         Path | None,
         typer.Option(
@@ -39,10 +40,8 @@ def package(
             show_default="16 made by a generator",
         ),
     ] = None,
-    data_dir: Annotated[
-        Path | None, typer.Option(help="Where data sets of the catalogue are kept.", envvar="EYEBRIGHT_DATA")
-    ] = None,
-    json: Annotated[bool, typer.Option("--json", help="Print JSON; what is for people goes to stderr.")] = False,
+    data_dir: DataDir = None,
+    json: JsonAside = False,
 ) -> None:
     """Write a run's classifier as one file that answers the same everywhere.
 

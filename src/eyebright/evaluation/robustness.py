@@ -18,7 +18,7 @@ from eyebright.data.progress import shown
 from eyebright.errors import DataError, MissingExtraError, SettingsError
 from eyebright.evaluation.corruptions import CORRUPTIONS, STRENGTHS, corrupt
 from eyebright.evaluation.evaluate import labels_as_the_classifier_counts
-from eyebright.metrics.intervals import share_interval
+from eyebright.metrics.intervals import grouped_variance, share_interval
 from eyebright.randomness import Stream, permutation
 from eyebright.storage import write_file
 
@@ -158,12 +158,8 @@ def _share(correct: NDArray[np.bool_], units: NDArray[np.int64] | None) -> Share
 def _mean(of_images: NDArray[np.float64], units: NDArray[np.int64] | None) -> Share:
     """The mean of each image's share of right answers [n]."""
     mean = float(of_images.mean())
-    members = np.arange(len(of_images)) if units is None else np.unique(units, return_inverse=True)[1]
-    deviations = np.bincount(members, weights=of_images - mean)  # [groups], or [n]
-    groups = len(deviations)
-    spread = 1.0
-    if groups > 1:
-        spread = 1.96 * float(np.sqrt(groups / (groups - 1) * (deviations**2).sum())) / len(of_images)
+    variance = grouped_variance(of_images, units)
+    spread = 1.0 if variance is None else 1.96 * variance**0.5
     return Share(mean, (max(0.0, mean - spread), min(1.0, mean + spread)))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import statistics
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -48,16 +49,31 @@ def share_interval(
     if units is None:
         return of_images
     share = float(hits.mean())
-    _, members = np.unique(units, return_inverse=True)
-    deviations = np.bincount(members, weights=hits - share)  # [groups], from what the groups would have
-    groups = len(deviations)
-    amount = groups
-    if 0 < share < 1 and groups > 1:
-        variance = groups / (groups - 1) * float((deviations**2).sum()) / len(hits) ** 2
+    amount = len(np.unique(units))
+    variance = grouped_variance(hits, units)
+    if 0 < share < 1 and variance is not None:
         effect = max(1.0, variance * len(hits) / (share * (1 - share)))
         amount = max(1, math.floor(len(hits) / effect))
     of_groups = wilson_interval(round(share * amount), amount, confidence)
     return min(of_images[0], of_groups[0]), max(of_images[1], of_groups[1])
+
+
+def grouped_variance(values: NDArray[Any], units: NDArray[np.int64] | None = None) -> float | None:
+    """Variance of the mean of some images' values over draws of other groups of them.
+
+    Args:
+        values: [n], numbers or whether something is so.
+        units: int64 [n], the group of each image; None where each stands for itself.
+
+    Returns:
+        None for a single group, which tells nothing of others.
+    """
+    members = np.arange(len(values)) if units is None else np.unique(units, return_inverse=True)[1]
+    deviations = np.bincount(members, weights=values - values.mean())  # [groups], from what the groups would have
+    groups = len(deviations)
+    if groups < 2:
+        return None
+    return groups / (groups - 1) * float((deviations**2).sum()) / len(values) ** 2
 
 
 def trials_needed(successes: int, trials: int, half_width: float) -> int:
