@@ -14,7 +14,8 @@ from eyebright.settings import TestTimeAugmentation
 from eyebright.views import Answers, Images, Logits, batches
 
 INPUT = "images"
-OUTPUTS: tuple[Literal["probabilities", "logits", "features"], ...] = ("probabilities", "logits", "features")
+Output = Literal["probabilities", "logits", "features"]
+OUTPUTS: tuple[Output, ...] = ("probabilities", "logits", "features")
 _SILENT = 4  # of ONNX Runtime's log, beside which its errors are raised
 _NOWHERE = "/nowhere/no-such-folder"
 

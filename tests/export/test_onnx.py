@@ -10,8 +10,8 @@ import onnxruntime
 import pytest
 
 from eyebright.errors import SettingsError
-from eyebright.export.network import OUTPUTS
 from eyebright.export.onnx import onnx_graph
+from eyebright.onnx_network import OUTPUTS
 from eyebright.settings import TestTimeAugmentation
 
 VIEWS = TestTimeAugmentation.__args__

@@ -18,10 +18,11 @@ from eyebright.backend import available_threads, quiet_native_stderr, tf
 from eyebright.classifier import Classifier
 from eyebright.export.formats import ABOUT
 from eyebright.export.metadata import labels_text, metadata
-from eyebright.export.network import INPUT, network
+from eyebright.export.network import network
 from eyebright.export.parity import Answer, extra
 from eyebright.export.quantization import Quantization
 from eyebright.export.saved_model import save
+from eyebright.onnx_network import INPUT
 from eyebright.views import Images
 
 OUTPUT = "probabilities"

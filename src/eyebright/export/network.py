@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
@@ -14,10 +14,7 @@ from eyebright.errors import SettingsError, suggestion
 from eyebright.metrics.calibration import Calibration
 from eyebright.models.inference import viewed
 from eyebright.models.transfer import with_features
-
-Output = Literal["probabilities", "logits", "features"]
-OUTPUTS: tuple[Output, ...] = ("probabilities", "logits", "features")
-INPUT = "images"
+from eyebright.onnx_network import INPUT, OUTPUTS, Output
 
 
 def network(

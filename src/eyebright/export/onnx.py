@@ -11,10 +11,11 @@ import numpy as np
 from eyebright.backend import tf
 from eyebright.classifier import Classifier
 from eyebright.export.metadata import metadata
-from eyebright.export.network import INPUT, Output, network
+from eyebright.export.network import network
 from eyebright.export.onnx_quantization import quantized
 from eyebright.export.parity import Answer, extra
 from eyebright.export.quantization import Quantization
+from eyebright.onnx_network import INPUT, Output
 from eyebright.views import Images
 
 OPSET = 18  # what ONNX Runtime has had since 1.14, of February 2023

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from eyebright.export.network import INPUT
 from eyebright.export.quantization import Quantization
+from eyebright.onnx_network import INPUT
 from eyebright.views import Images
 
 _AT_ONCE = 20  # calibration images

@@ -7,10 +7,10 @@ from typing import Any
 
 from eyebright.classifier import Classifier
 from eyebright.export.metadata import metadata, write_metadata
-from eyebright.export.network import INPUT
 from eyebright.export.onnx import onnx_graph
 from eyebright.export.parity import Answer, extra
 from eyebright.export.quantization import Quantization
+from eyebright.onnx_network import INPUT
 from eyebright.views import Images
 
 MODEL = "model.xml"

@@ -8,9 +8,10 @@ from typing import Any
 from eyebright.backend import tf
 from eyebright.classifier import Classifier
 from eyebright.export.metadata import write_metadata
-from eyebright.export.network import INPUT, network
+from eyebright.export.network import network
 from eyebright.export.parity import Answer
 from eyebright.export.quantization import Quantization
+from eyebright.onnx_network import INPUT
 from eyebright.views import Images
 
 SIGNATURE = "serving_default"

@@ -14,9 +14,10 @@ from starlette.datastructures import UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 
 from eyebright.errors import ImageError
+from eyebright.html_page import plain_text
 from eyebright.serving.json_bodies import JsonReader, check_encoding, check_keys
 from eyebright.serving.options import Limits
-from eyebright.serving.refusals import Refusal, writable
+from eyebright.serving.refusals import Refusal
 
 _FIELDS = 16  # of a form, beside its files
 _NO_NUMBERS = (0, 0, 0)  # the shape of images as numbers, of which there are none
@@ -114,7 +115,7 @@ async def _from_form(request: Request, limits: Limits) -> list[Upload]:
         raise Refusal(400, f"The field {next(iter(form))!r} is no file. Send pictures as files, with a file name.")
     uploads = []
     for number, part in enumerate(files):
-        uploads.append(Upload(writable(part.filename or str(number)), await part.read()))
+        uploads.append(Upload(plain_text(part.filename or str(number)), await part.read()))
         await part.close()
     return uploads
 

@@ -6,6 +6,7 @@ from fastapi import APIRouter, Response
 from pydantic import BaseModel
 
 from eyebright.serving.metrics import CONTENT_TYPE
+from eyebright.serving.model import VERSION
 from eyebright.serving.refusals import Refusal, documented
 from eyebright.serving.service import Service
 
@@ -47,3 +48,13 @@ def check_ready(service: Service) -> None:
     """
     if service.draining:
         raise Refusal(503, "The server is about to end; it still answers what has reached it.")
+
+
+def check_version(version: str) -> None:
+    """Refuse a version of a model that is not there, for protocols that number them.
+
+    Raises:
+        Refusal: 404.
+    """
+    if version != VERSION:
+        raise Refusal(404, f"There is no version {version} of it: there is one, {VERSION}.")

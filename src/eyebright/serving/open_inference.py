@@ -13,12 +13,13 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from eyebright import __version__
 from eyebright.errors import ImageError
+from eyebright.html_page import plain_text
 from eyebright.serving.bodies import check_count, picture_bytes
-from eyebright.serving.health import check_ready
+from eyebright.serving.health import check_ready, check_version
 from eyebright.serving.json_bodies import check_keys
 from eyebright.serving.model import VERSION, ServedModel
 from eyebright.serving.options import Limits
-from eyebright.serving.refusals import Refusal, documented, writable
+from eyebright.serving.refusals import Refusal, documented
 from eyebright.serving.service import Service
 from eyebright.serving.tensors import images_of
 
@@ -103,7 +104,7 @@ def router(service: Service) -> APIRouter:
     @routes.get("/models/{name}/versions/{version}", responses=known)
     async def metadata_by_version(name: Name, version: Version) -> dict[str, Any]:
         """The same of a version."""
-        _check_version(version)
+        check_version(version)
         return _metadata(service.models.get(name).model)
 
     @routes.get("/models/{name}/ready", responses={**known, **documented(503)})
@@ -116,7 +117,7 @@ def router(service: Service) -> APIRouter:
     @routes.get("/models/{name}/versions/{version}/ready", responses={**known, **documented(503)})
     async def model_ready_by_version(name: Name, version: Version) -> dict[str, Any]:
         """The same of a version."""
-        _check_version(version)
+        check_version(version)
         return await model_ready(name)
 
     @routes.post("/models/{name}/infer", responses=asked, openapi_extra={"requestBody": _BODY})
@@ -127,7 +128,7 @@ def router(service: Service) -> APIRouter:
     @routes.post("/models/{name}/versions/{version}/infer", responses=asked, openapi_extra={"requestBody": _BODY})
     async def infer_by_version(request: Request, name: Name, version: Version) -> dict[str, Any]:
         """The same of a version."""
-        _check_version(version)
+        check_version(version)
         return await _infer(service, request, name)
 
     return routes
@@ -170,7 +171,7 @@ def _read(body: dict[str, Any], model: ServedModel, limits: Limits) -> _Asked:
         problem = error.errors(include_url=False, include_context=False, include_input=False)[0]
         where = ".".join(map(str, problem["loc"]))
         raise Refusal(400, f"{where}: {problem['msg']}") from error
-    if asked.id is not None and asked.id != writable(asked.id):
+    if asked.id is not None and asked.id != plain_text(asked.id):
         raise Refusal(400, "id: it has half a character, which no answer could repeat.")
     outputs: list[str] = [output.name for output in asked.outputs or ()]
     if len(set(outputs)) < len(outputs):
@@ -211,11 +212,6 @@ def _output(what: str, rows: list[Any], model: ServedModel) -> dict[str, Any]:
         return {"name": what, "datatype": "BYTES", "shape": [len(rows)], "data": labels}
     values = [value for row in rows for value in row.tolist()]
     return {"name": what, "datatype": "FP32", "shape": [len(rows), len(model.class_names)], "data": values}
-
-
-def _check_version(version: str) -> None:
-    if version != VERSION:
-        raise Refusal(404, f"There is no version {version} of it: there is one, {VERSION}.")
 
 
 def _metadata(model: ServedModel) -> dict[str, Any]:

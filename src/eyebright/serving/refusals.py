@@ -11,18 +11,10 @@ from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
+from eyebright.html_page import plain_text
 from eyebright.serving.batching import QueueFullError
 
 _CLIENT_GONE = 499  # nobody sees it but the log and the metrics, which have this number from nginx
-
-
-def writable(text: str) -> str:
-    r"""A text as UTF-8 can have it: clients can write halves of characters into JSON, and answers quote them.
-
-    >>> writable("a\ud800")
-    'a\\ud800'
-    """
-    return text.encode("utf-8", "backslashreplace").decode()
 
 
 class Refusal(HTTPException):
@@ -35,7 +27,7 @@ class Refusal(HTTPException):
     """
 
     def __init__(self, status: int, message: str, headers: dict[str, str] | None = None) -> None:
-        super().__init__(status, writable(message), headers)
+        super().__init__(status, plain_text(message), headers)
 
 
 class ErrorBody(BaseModel):

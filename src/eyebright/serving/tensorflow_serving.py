@@ -12,6 +12,7 @@ from fastapi import APIRouter, Path, Request
 
 from eyebright.errors import ImageError
 from eyebright.serving.bodies import check_count, picture_bytes
+from eyebright.serving.health import check_version
 from eyebright.serving.json_bodies import check_keys
 from eyebright.serving.model import VERSION, ServedModel
 from eyebright.serving.options import Limits
@@ -72,7 +73,7 @@ def router(service: Service) -> APIRouter:
     @routes.post("/{name}/versions/{version}:predict", responses=asked, openapi_extra=body)
     async def predict_by_version(request: Request, name: Name, version: Version) -> dict[str, Any]:
         """The same of a version."""
-        _check_version(version)
+        check_version(version)
         return await _predict(service, request, name)
 
     @routes.get("/{name}", responses=documented(401, 404, 429))
@@ -86,7 +87,7 @@ def router(service: Service) -> APIRouter:
     @routes.get("/{name}/versions/{version}", responses=documented(401, 404, 429))
     async def status_by_version(name: Name, version: Version) -> dict[str, Any]:
         """The same of a version."""
-        _check_version(version)
+        check_version(version)
         return await status(name)
 
     @routes.get("/{name}/metadata", responses=documented(401, 404, 429))
@@ -97,7 +98,7 @@ def router(service: Service) -> APIRouter:
     @routes.get("/{name}/versions/{version}/metadata", responses=documented(401, 404, 429))
     async def metadata_by_version(name: Name, version: Version) -> dict[str, Any]:
         """The same of a version."""
-        _check_version(version)
+        check_version(version)
         return _metadata(service.models.get(name).model)
 
     return routes
@@ -143,11 +144,6 @@ def _image(value: Any, model: ServedModel, where: str, limits: Limits) -> Any:
             raise Refusal(400, str(content))
         return content
     return images_of([value], model.image_shape, where, limits)[0]
-
-
-def _check_version(version: str) -> None:
-    if version != VERSION:
-        raise Refusal(404, f"There is no version {version} of it: there is one, {VERSION}.")
 
 
 def _metadata(model: ServedModel) -> dict[str, Any]:
