@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from unittest.mock import Mock
 
 import numpy as np
@@ -96,6 +97,21 @@ def test_a_worker_that_is_killed_is_replaced_and_workers_count_together(start, a
                 time.sleep(0.1)
         assert answer.status_code == 200
     assert server.stop() == 0
+
+
+def test_workers_end_with_the_process_above_them_however_it_goes(start, artefact, pngs):
+    server = start(artefact, "--workers", "2")
+    children = [int(entry["event"].split("[")[1].rstrip("]")) for entry in server.entries(STARTED)]
+    assert server.predict(pngs[0]).status_code == 200
+    server.process.kill()
+    server.process.wait()
+    server.until(lambda: not any(running(child) for child in children))
+
+
+def running(process: int) -> bool:
+    """Whether it is there, and is more than an entry that nobody has asked about."""
+    stat = Path(f"/proc/{process}/stat")
+    return stat.exists() and stat.read_text(encoding="utf-8").rpartition(")")[2].split()[0] != "Z"
 
 
 def test_several_models_are_asked_by_name(start, made, artefact, tmp_path, images, pngs):

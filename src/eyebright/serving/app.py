@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import multiprocessing
+import multiprocessing.connection
+import os
 import signal
+import threading
 from collections.abc import AsyncIterator
 from functools import partial
 from typing import Any
@@ -31,7 +35,15 @@ def create_worker_app(options: ServerOptions) -> Application:
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     ignore_hang_up()
+    if parent := multiprocessing.parent_process():
+        threading.Thread(target=_end_with, args=[parent.sentinel], daemon=True).start()
     return create_app(options)
+
+
+def _end_with(sentinel: int) -> None:
+    """End in good order when the process above is gone, however it went: nobody else would end this one."""
+    multiprocessing.connection.wait([sentinel])
+    os.kill(os.getpid(), signal.SIGTERM)
 
 
 def ignore_hang_up() -> None:
