@@ -4,8 +4,9 @@
 
 Images of CIFAR-10 are asked of a softmax classifier, a fully connected network, a convolutional network (`--run`, if
 given) and a transfer model, in Keras and in each format that `export` writes, by that format's own runtime. The first
-two and the last are trained here for some steps: what is compared is arithmetic, not accuracy. Then JPEG files of odd
-sizes, modes and EXIF orientations, from file to probabilities, by Keras and by ONNX Runtime on the artefact.
+two and the last are trained here for some steps: what is compared is arithmetic, not accuracy. A server gets the images
+as PNG files. Then JPEG files of odd sizes, modes and EXIF orientations, from file to probabilities, by Keras, by ONNX
+Runtime on the artefact, and by the server.
 
 The images are CIFAR-10's test images, of which only answers are compared: no label is read, and nothing is chosen by
 them. The promise: the same class for each, and no probability that differs by more than 1e-4. Exit code 1 if it isn't
@@ -15,13 +16,17 @@ kept.
 from __future__ import annotations
 
 import argparse
+import base64
+import io
+import itertools
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from importlib import metadata
 from pathlib import Path
 
 import numpy as np
+import requests
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -33,9 +38,11 @@ from eyebright.packaging.package import package
 from eyebright.run_directory import RunDirectory
 from machine import describe_machine
 from report import Check, check_table, publish, table
+from serving import eyebright
 
 TOLERANCE = 1e-4
 STEPS = 200
+A_REQUEST = 16  # pictures
 MODELS = ("softmax", "fc", "cnn", "transfer")
 MODES = ("RGB", "L", "CMYK")
 ORIENTATION = 0x0112  # of EXIF
@@ -107,11 +114,36 @@ def compare(run: Path, images: Images, files: list[Path], scratch: Path) -> Iter
     package(RunDirectory.open(run), classifier, artefact)
     packaged = Classifier.load(artefact)
     yield "artefact", parity(expected, packaged.predict(images), None)
-    yield "artefact, files", parity(from_files(classifier, files), from_files(packaged, files), None)
+    of_files = from_files(classifier, files)
+    yield "artefact, files", parity(of_files, from_files(packaged, files), None)
+    with eyebright(artefact) as (port, _):
+        lossless = (png(image) for image in images)
+        yield "server", parity(expected, from_server(port, classifier.class_names, lossless), None)
+        contents = (file.read_bytes() for file in files)
+        yield "server, files", parity(of_files, from_server(port, classifier.class_names, contents), None)
 
 
 def from_files(classifier: Classifier, files: list[Path]) -> NDArray[np.float32]:
     return classifier.predict(np.stack([decode_image(file, classifier.image_shape, classifier.fit) for file in files]))
+
+
+def png(image: NDArray[np.uint8]) -> bytes:
+    """An image [H, W, C] as a file that loses nothing."""
+    file = io.BytesIO()
+    Image.fromarray(image.squeeze()).save(file, "PNG")
+    return file.getvalue()
+
+
+def from_server(port: int, class_names: Sequence[str], files: Iterator[bytes]) -> NDArray[np.float32]:
+    """Probabilities [N, classes] of the files' pictures, so many a request."""
+    url = f"http://127.0.0.1:{port}/predict?top={len(class_names)}"
+    rows = []
+    with requests.Session() as session:
+        while some := [base64.b64encode(file).decode() for file in itertools.islice(files, A_REQUEST)]:
+            answers = session.post(url, json={"images": some}).json()
+            named = [{entry["label"]: entry["probability"] for entry in answer["top"]} for answer in answers]
+            rows += [[probabilities[name] for name in class_names] for probabilities in named]
+    return np.array(rows, np.float32)
 
 
 def odd_files(images: Images, count: int, folder: Path) -> Iterator[Path]:

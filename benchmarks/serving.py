@@ -215,13 +215,8 @@ def reported(arguments: argparse.Namespace, found: dict[str, list[Rates]], keras
         milliseconds = spread([1000 * value for value in processor_times], 1)
         rows.append(["JPEG, FastAPI + Keras, its best", "", "", spread(list(rates), 0), milliseconds, ""])
         checks.append(Check("JPEG: times the Keras server", times, OF_KERAS, at_least=True))
-    heads = [
-        "pictures a second",
-        "bare",
-        *(f"{clients} clients" for clients in CLIENTS),
-        "64 of bare",
-        "p99 at half, ms",
-    ]
+    clients = [f"{count} client{'s' * (count > 1)}" for count in CLIENTS]
+    heads = ["pictures a second", *clients, "processor, ms a picture", "p99 at half load, ms"]
     lines = [
         f"## `eyebright serve`: {arguments.artefact.name}, {arguments.workers} worker(s)",
         f"{describe_machine({})}; {arguments.rounds} rounds of {arguments.seconds:g} s.",
