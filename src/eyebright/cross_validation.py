@@ -31,6 +31,7 @@ from eyebright.training import trainer
 from eyebright.training.learnt_images import FILE, image_keys
 from eyebright.training.origins import kept_origins, load_origins
 from eyebright.training.preparation import settle
+from eyebright.training.progress import say_settings
 
 _OUT_OF_FOLD = "out_of_fold.npz"
 
@@ -100,7 +101,7 @@ def cross_validate(
     )
     run = RunDirectory.create(run_dir, settings, record, {FILE: origins.learnt.to_bytes()})
     if title is None:
-        trainer.say_settings(console, settings, dataset, reason)
+        say_settings(console, settings, dataset, reason)
     with run.locked():
         origins.keep(run)
         return _finish(run, dataset, parts, train_parts(run, _series(run, parts, title), origins, console))

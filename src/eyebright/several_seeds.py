@@ -23,6 +23,7 @@ from eyebright.training import trainer
 from eyebright.training.learnt_images import FILE, image_keys
 from eyebright.training.origins import kept_origins, load_origins
 from eyebright.training.preparation import settle
+from eyebright.training.progress import say_settings, say_split
 
 _MOST = 2**63 - 1  # that a seed may be
 
@@ -78,7 +79,8 @@ def train_seeds(
     settings, reason = settle(settings, dataset, split.train, origins.pretrained)
     record = DataRecord.of(dataset, split, seeds=seeds)
     series = RunDirectory.create(run_dir, settings, record, {FILE: origins.learnt.to_bytes()})
-    trainer.say_settings(console, settings, dataset, reason)
+    say_settings(console, settings, dataset, reason)
+    say_split(console, split)
     with series.locked():
         origins.keep(series)
         return _finish(series, train_parts(series, _parts(series, dataset), origins, console))

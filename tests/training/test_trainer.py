@@ -147,6 +147,18 @@ def test_the_settings_are_printed_sorted_then_the_progress_in_the_words_of_the_t
     assert training == f"Step 10, validation accuracy {float(expected[0]['validation_accuracy']):.4f}"
 
 
+@pytest.mark.parametrize(("validation", "warned"), [(99.0, True), (100.0, False), (0.0, False)])
+def test_few_validation_images_are_warned_of_before_the_training(validation, warned, make_settings, tmp_path):
+    images = np.random.default_rng(0).integers(0, 256, (300, 4, 4, 3), np.uint8)
+    data = Dataset(images, np.repeat([0, 1], 150).astype(np.int32), ("a", "b"), "few")
+    output = io.StringIO()
+    settings = make_settings(max_steps=1, validation=validation)
+    train(settings, data, tmp_path / "run", console=Console(file=output))
+    lines = output.getvalue().splitlines()
+    place = lines.index(f"{240 - validation:.0f} images to train on, {validation:.0f} for validation, 60 to test on")
+    assert lines[place + 1].startswith("So few validation images (99)") == warned
+
+
 def test_an_epoch_that_the_batch_size_does_not_divide_and_a_class_without_images(make_settings, tmp_path):
     labels = np.repeat([0, 1, 3], 20).astype(np.int32)
     images = np.random.default_rng(0).integers(0, 256, (60, 4, 4, 3), np.uint8)

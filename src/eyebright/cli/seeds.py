@@ -43,8 +43,8 @@ def summarise_seeds(result: Run | CrossValidation | SeveralSeeds, console: Conso
         f"Total time {results['total_seconds']:.2f} s, of which training {results['train_seconds']:.2f} s",
     )
     say(console, f"The runs are in {result.path}. What to do next:")
-    run = result.path / f"seed-{one['seed']}"
-    for arguments in (("predict", run), ("plot", *(result.path / f"seed-{s['seed']}" for s in results["seeds"]))):
+    runs = [result.path / f"seed-{seed['seed']}" for seed in results["seeds"]]
+    for arguments in (("predict", runs[0]), ("report", runs[0]), ("compare", *runs), ("plot", *runs)):
         say(console, f"  {command(*arguments)}{' PICTURE…' if 'predict' in arguments else ''}")
 
 

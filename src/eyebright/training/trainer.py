@@ -20,11 +20,9 @@ from eyebright.errors import TrainingInterrupted
 from eyebright.metrics.scores import accuracy_score, log_loss
 from eyebright.models.folding import fold
 from eyebright.models.network import model_weights
-from eyebright.picture_options import OF_PICTURE_FILES
 from eyebright.run_directory import DataRecord, RunDirectory
 from eyebright.run_paths import check_free
-from eyebright.settings import UNUSED_BY_MODEL, Settings
-from eyebright.sources import as_text
+from eyebright.settings import Settings
 from eyebright.suggestions import command
 from eyebright.training.checkpoint import Checkpoints, TrainingState
 from eyebright.training.engine_tensorflow import TensorFlowEngine
@@ -39,7 +37,7 @@ from eyebright.training.origins import Origins, kept_origins, load_origins
 from eyebright.training.pace import Pace
 from eyebright.training.plan import Plan
 from eyebright.training.preparation import architecture_of, begin, build, build_engine, settle
-from eyebright.training.progress import say
+from eyebright.training.progress import say, say_settings, say_split
 from eyebright.training.results import finish_run
 
 
@@ -111,18 +109,10 @@ def train(
     run = RunDirectory.create(run_dir, settings, DataRecord.of(dataset, split), records)
     if title is None:
         say_settings(console, settings, dataset, reason)
+        say_split(console, split)
     with run.locked():
         origins.keep(run)
         return _train(run, model, origins, dataset, split, console, started, title)
-
-
-def say_settings(console: Console | None, settings: Settings, dataset: Dataset, reason: str) -> None:
-    """Print the settings that these data and this model use, and the reason for the precision."""
-    unused = UNUSED_BY_MODEL[settings.model] | (set() if dataset.paths else OF_PICTURE_FILES)
-    for key, value in settings.to_dict().items():
-        if key not in unused:
-            say(console, f"{key} = {as_text(value)}")
-    say(console, f"Precision {settings.precision}: {reason}")
 
 
 def resume(
