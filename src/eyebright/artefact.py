@@ -78,7 +78,8 @@ def _read(path: Path) -> bytes:
         raise ClassifierError(f"{path}: larger than any artefact ({_MOST_BYTES:,} bytes): not read.")
     if not content.startswith(b"PK"):
         raise ClassifierError(
-            f"{path}: no Eyebright artefact. Make one with: eyebright package RUN -o {path.stem}{SUFFIX}"
+            f"{path}: no Eyebright artefact, nor the directory of a run. Give either (eyebright package makes an "
+            "artefact of a run)."
         )
     if storage.sha256(content[:-_SHA256_DIGITS]).encode() != content[-_SHA256_DIGITS:]:
         raise ClassifierError(

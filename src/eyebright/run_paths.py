@@ -7,7 +7,7 @@ from datetime import datetime
 from pathlib import Path
 
 from eyebright.errors import RunError
-from eyebright.paths import is_directory
+from eyebright.paths import is_directory, is_file
 from eyebright.settings import Settings
 
 
@@ -83,4 +83,6 @@ def why_no_run(path: Path) -> str:
     run = next((parent for parent in path.absolute().parents[:2] if is_run(parent)), None)
     if run is not None:  # RUN/model, RUN/checkpoints/step-1000, RUN/results.json
         return f"this is a part of a run. Give the run's directory: {run}."
+    if is_file(path) and path.suffix == ".eyebright":
+        return "this is an artefact, and here it takes the directory of the run that it was made of."
     return "this is not the directory of a run (no settings.toml and data.json in it)."

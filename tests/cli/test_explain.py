@@ -32,6 +32,15 @@ def test_the_picture_lies_in_the_run_and_a_class_can_be_named(run_copy, pictures
     assert is_png(run_copy / "explanation.png")
 
 
+def test_a_picture_is_not_replaced_by_its_own_explanation(finished, pictures, tmp_path, command):
+    picture = tmp_path / "mine.png"
+    picture.write_bytes((pictures / "0.png").read_bytes())
+    code, out, err = command("explain", finished.path, picture, "-o", picture)
+    assert (code, out) == (2, "")
+    assert f"--output {picture}: this is one of the pictures to explain" in err
+    assert picture.read_bytes() == (pictures / "0.png").read_bytes()
+
+
 def test_of_a_saved_classifier_the_picture_does_not_lie_among_its_parts(
     finished, pictures, tmp_path, monkeypatch, command
 ):

@@ -132,6 +132,8 @@ def test_inspect_prints_all_of_it(artefact, base_alone):
     assert for_people.returncode == 0
     for text in (found["sha256"], found["card"], found["parts"]["weights.npz"]["sha256"], "not computed again"):
         assert text in for_people.stdout
+    assert "network as it is computed: model" in for_people.stdout
+    assert "network as it is computed: channels" not in for_people.stdout  # softmax has none
     assert base_alone("inspect", artefact, "--nearest", 3).returncode == 2
 
 
@@ -282,6 +284,9 @@ def test_a_flipped_bit_is_one_message_and_exit_code_2(artefact, tmp_path, comman
 def test_what_is_no_run_or_no_name_is_refused(finished, tmp_path, command):
     assert "--output" in command("package", finished.path, "-o", tmp_path / "a.zip").err
     assert "no such directory" in command("package", tmp_path / "none").err
+    file = tmp_path / "b.eyebright"
+    file.write_bytes(b"any")
+    assert "this is an artefact, and here it takes the directory of the run" in command("package", file).err
     answer = command("package", finished.path, "-o", tmp_path / "none" / "a.eyebright")
     assert (answer.code, answer.out) == (2, "")
     assert "cannot be written" in answer.err

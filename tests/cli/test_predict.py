@@ -111,6 +111,7 @@ def test_table_is_for_people_and_is_not_wrapped(finished, pictures, command, tmp
     assert rows[0][2].strip() == exact["label"]
     assert rows[0][3].strip() == f"{exact['probability']:.4f}"
     assert rows[0][4].count(",") == 3
+    assert command("predict", finished.path, long, "--top", 8).out.count(", ") == 6
 
 
 FLAGS = {
@@ -234,7 +235,8 @@ def test_pictures_that_are_unlike_the_training_images_are_marked_and_counted(fin
     answer = command("predict", finished.path, *paths, "--json")
     marks = [entry.get("unlike_training") for entry in parsed(answer, code=3)]
     assert marks == [True, False, False, None]
-    expected = "1 of 3 pictures is unlike anything that it was trained on: 1 in 100 of such as it knows would be.\n"
+    expected = "1 of 3 pictures is unlike anything that it was trained on; of pictures like its training images it "
+    expected += "says so of 1 in 100.\n"
     assert answer.err == expected
     table = command("predict", finished.path, *paths)
     assert "│ unlike training │" in table.out.replace("┃", "│")

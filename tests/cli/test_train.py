@@ -185,6 +185,8 @@ def test_a_second_run_on_the_same_test_images_is_told_how_often_they_were_looked
     results = results_of(answer)
     assert (results["test_looks"], results["test_looks_of_data"], results["runs_that_looked"]) == (1, 2, 2)
     assert "This test set has been looked at 2 times by 2 of your runs.\n" in answer.err
+    # Of a run that was finished before, what is said is true now.
+    assert "looked at 2 times by 2 of your runs.\n" in command("train", "--resume", tmp_path / "first").out
     (tmp_path / "ledger.json").write_text("{")
     code, out, err = command("train", npz, "--run-dir", tmp_path / "third", *SHORT)
     assert (code, err) == (0, "")

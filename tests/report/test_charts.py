@@ -28,6 +28,13 @@ def test_colours_are_the_pages_and_sizes_relative():
     assert "20" in re.sub(r"<[^>]*>", " ", svg)  # text is text: a tick of the loss
 
 
+def test_small_values_are_told_apart_on_the_axis():
+    svg = line_chart("risk", "Risk", [Line("", [0, 1], [0.0, 0.006])], labels=("coverage", "risk"))
+    ticks = [text for text in re.findall(r">([^<>]+)<", svg) if re.fullmatch(r"\s*0\.00\d+\s*", text)]
+    assert len(ticks) >= 3
+    assert len(set(ticks)) == len(ticks)
+
+
 def test_two_charts_share_no_ids():
     ids = [set(re.findall(r'id="([^"]*)"', chart(name))) for name in ("one", "two")]
     assert ids[0]

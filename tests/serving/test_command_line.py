@@ -54,7 +54,7 @@ def test_models_that_cannot_be_are_refused(artefact, tmp_path, command):
     for models, said in [
         ([tmp_path / "none"], "none"),
         ([damaged], "damaged"),
-        ([tmp_path], "cannot be packaged"),
+        ([tmp_path], "neither the directory of a run nor an artefact"),
         ([artefact, artefact], "two models"),
         ([f"a/b={artefact}"], "a/b"),
         ([], "FILE"),

@@ -237,3 +237,11 @@ except SystemExit as end:
     sys.exit(0 if end.code == 143 else 1)
 sys.exit(2)
 """
+
+
+def test_answers_do_not_wait_for_acknowledgements(start, artefact, pngs):
+    """With Nagle's algorithm on, each answer on a connection that is kept comes 40 ms late."""
+    server = start(artefact)
+    with requests.Session() as session:
+        seconds = [session.get(f"{server.url}/healthz").elapsed.total_seconds() for _ in range(30)]
+    assert min(seconds[1:]) < 0.03

@@ -51,6 +51,9 @@ def explain(
     # A saved classifier's directory holds what its manifest lists, and nothing else.
     path = output or (run if is_run(run) else Path()) / "explanation.png"
     check_png(path, "picture")
+    names = expanded(images)
+    if path.exists() and path.resolve() in {Path(name).resolve() for name in names if "\0" not in name}:
+        raise SettingsError(f"--output {path}: this is one of the pictures to explain. Give another name.")
     if method is not None and method not in _METHODS:
         raise SettingsError(f"--method {method}: no such method.{suggestion(method, _METHODS)}")
 
@@ -64,11 +67,11 @@ def explain(
     classifier = Classifier.load(run)
     if class_name is not None and class_name not in classifier.class_names:
         raise SettingsError(f"--class {class_name}: no such class.{suggestion(class_name, classifier.class_names)}")
-    names, pictures, failed = [], [], 0
-    for name in expanded(images):
+    readable, pictures, failed = [], [], 0
+    for name in names:
         try:
             pictures.append(decode_image(Path(name), classifier.image_shape, classifier.fit))
-            names.append(name)
+            readable.append(name)
         except ImageError as error:
             print(error, file=sys.stderr)
             failed += 1
@@ -77,9 +80,9 @@ def explain(
     stack = np.stack(pictures)
     classes = None if class_name is None else np.full(len(stack), classifier.class_names.index(class_name))
     found = explain_images(classifier, stack, classes, method, progress=True)
-    draw_explanations(classifier, stack, found, names, path)
+    draw_explanations(classifier, stack, found, readable, path)
     print(f"{found.method}: {METHODS[found.method]}", file=sys.stderr)
-    for name, label, probability in zip(names, found.classes, found.probabilities, strict=True):
+    for name, label, probability in zip(readable, found.classes, found.probabilities, strict=True):
         print(f"{name}: {classifier.class_names[label]}, {probability:.3f}", file=sys.stderr)
     print(path)
     if failed:

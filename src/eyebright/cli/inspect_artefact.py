@@ -8,6 +8,8 @@ from typing import Any
 
 from eyebright.cli.output import print_json, print_table
 
+_NETWORK = "network as it is computed"  # what can be folded into its layers is: preprocessing, batch normalisation
+
 
 def inspect_artefact(path: Path, *, skip_golden: bool, json: bool) -> None:
     """Print what is in an artefact.
@@ -71,6 +73,8 @@ def inspect_artefact(path: Path, *, skip_golden: bool, json: bool) -> None:
 def _print(found: dict[str, Any]) -> None:
     from rich.table import Table
 
+    from eyebright.settings import UNUSED_BY_MODEL
+
     print(f"{found['file']}: an artefact, format {found['format_version']}, {found['bytes']:,} bytes, undamaged")
     print(f"SHA-256: {found['sha256']}")
     golden = found["golden"]
@@ -81,11 +85,15 @@ def _print(found: dict[str, Any]) -> None:
         difference = golden["largest_difference"]
         print(f"{what}, whose probabilities differ here by at most {difference:.1g}")
     facts = Table("what", "value")
-    for name in ("about", "architecture", "labels", "preprocessing", "inference", "calibration", "versions"):
+    unused = UNUSED_BY_MODEL[found["architecture"]["model"]]
+    network = {key: value for key, value in found["architecture"].items() if key not in unused}
+    found = found | {_NETWORK: network}
+    for name in ("about", _NETWORK, "labels", "preprocessing", "inference", "calibration", "versions"):
         for title, value in _flat(name, found[name]):
             facts.add_row(title, value)
     facts.add_row("held-out images", f"{found['held_out_images']:,}")
     print_table(facts)
+    print("As it is computed means: preprocessing and batch normalisation of the training are folded into its layers.")
     table = Table("part", "bytes", "SHA-256")
     for name, part in found["parts"].items():
         table.add_row(name, f"{part['bytes']:,}", part["sha256"])

@@ -212,7 +212,7 @@ def _say_what_is_unlike(tally: Tally, share: float | None, cannot_tell: str) -> 
         verb, pictures = "is" if tally.unlike == 1 else "are", "picture" if tally.answered == 1 else "pictures"
         expected = 1 / (DEFAULT_SHARE if share is None else share)
         print(
-            f"{tally.unlike:,} of {tally.answered:,} {pictures} {verb} unlike anything that it was trained on: 1 in "
-            f"{expected:.3g} of such as it knows would be.",
+            f"{tally.unlike:,} of {tally.answered:,} {pictures} {verb} unlike anything that it was trained on; of "
+            f"pictures like its training images it says so of 1 in {expected:.3g}.",
             file=sys.stderr,
         )

@@ -47,7 +47,7 @@ def print_predictions_table(predictions: Iterable[Prediction], asked: list[str])
         if prediction.error is not None:
             continue
         (label, probability), *others = prediction.top
-        then = ", ".join(f"{name} {p:.3f}" for name, p in others[:4])
+        then = ", ".join(f"{name} {p:.3f}" for name, p in others)
         besides = {
             "abstained": "yes" if prediction.abstained else "no",
             "set": ", ".join(prediction.classes or ()) or "none",

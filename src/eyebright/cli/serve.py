@@ -65,7 +65,7 @@ def serve(
     max_batch: Annotated[int, typer.Option(min=1, help="Images that are computed at once.")] = 32,
     max_wait: Annotated[
         float, typer.Option(min=0, max=1000, help="Milliseconds that an image waits for others to join it.")
-    ] = 2.0,
+    ] = 0.0,
     max_queue: Annotated[
         int, typer.Option(min=1, help="Images that may be at work or wait; for more the answer is 429.")
     ] = 512,

@@ -221,8 +221,8 @@ def _resume(
 
 
 def _summarise(run: Run | CrossValidation | SeveralSeeds, console: Console | None) -> None:
-    from eyebright.ledger import LooksOfData
     from eyebright.metrics.intervals import trials_needed
+    from eyebright.run_directory import RunDirectory
     from eyebright.suggestions import command
     from eyebright.training.progress import say
 
@@ -246,8 +246,8 @@ def _summarise(run: Run | CrossValidation | SeveralSeeds, console: Console | Non
         low, high = results["test_accuracy_one_view_ci95"]
         accuracy = results["test_accuracy_one_view"]
         say(console, f"Without it, by one view of each image: {accuracy:.4f} (95% interval {low:.4f} to {high:.4f})")
-    looks = LooksOfData(results.get("test_looks_of_data"), results.get("runs_that_looked"))
-    if looks.sentence:
+    looks = RunDirectory.open(run.path).looks_of_data  # as of now: others may have looked since a resumed run's end
+    if looks.sentence and not looks.warning:  # which was given when the look was to be counted
         say(console, looks.sentence)
     say(
         console,

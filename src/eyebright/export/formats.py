@@ -90,10 +90,7 @@ def check_target(name: str, target: Path) -> None:
             raise StorageError(f"{target}: something else lies there, which is left as it is. Give another -o.")
     elif target.is_dir():
         raise StorageError(f"{target}: this is a directory, and {name} is one file. Give its name with -o.")
-    elif os.path.lexists(target) and target.suffix != (suffix := Path(FORMATS[name].name).suffix):
-        raise StorageError(
-            f"{target}: a file is there already, whose name does not end in {suffix}: it is left as it is. Give "
-            "another -o."
-        )
+    elif target.suffix != (suffix := Path(FORMATS[name].name).suffix):
+        raise StorageError(f"{target}: a file of {name} has a name that ends in {suffix}. Give such a one with -o.")
     if not target.parent.is_dir():
         raise StorageError(f"{target}: there is no directory {target.parent}. Make it first.")

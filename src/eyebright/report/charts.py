@@ -117,6 +117,10 @@ def line_chart(
     return _for_page(buffer.getvalue(), name, description, size)
 
 
+def _with_short_numbers(tag: re.Match[str]) -> str:
+    return re.sub(r"\d+\.\d{3,}", lambda number: f"{float(number[0]):.2f}", tag[0])
+
+
 def _for_page(svg: str, name: str, description: str, size: tuple[float, float]) -> Markup:
     """What matplotlib wrote, as a part of a page: names that are the chart's own, the page's colours and font."""
     body = svg[svg.index("<svg") : svg.rindex("</svg>")]
@@ -125,7 +129,7 @@ def _for_page(svg: str, name: str, description: str, size: tuple[float, float]) 
     body = re.sub(r'<g id="[^"]*"', "<g", body)
     body = re.sub(r'(\bid="|href="#|url\(#)', rf"\g<1>{name}-", body)
     body = re.sub(r" font-family: [^;\"]*;", "", body)
-    body = re.sub(r"\d+\.\d{3,}", lambda number: f"{float(number[0]):.2f}", body)
+    body = re.sub(r"<[^>]*>", _with_short_numbers, body)  # of coordinates, not of what is to be read
     for hex_, colour in _NAMES.items():
         body = body.replace(hex_, colour)
     body = re.sub(r"\s*\n\s*", "\n", body)

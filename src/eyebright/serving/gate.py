@@ -106,13 +106,12 @@ class Gate:
         headers = Headers(scope=scope)
         path: str = scope["path"]
         if self._keys is not None and scope["method"] != "OPTIONS" and _needs_key(path):
-            passage.key = self._keys.name_of(_given_key(headers))
+            given = _given_key(headers)
+            passage.key = self._keys.name_of(given)
             if passage.key is None:
-                return Refusal(
-                    401,
-                    "A key is needed: send it as Authorization: Bearer KEY, or as X-API-Key.",
-                    {"WWW-Authenticate": "Bearer"},
-                )
+                wrong = "This key is not known here." if given else "A key is needed."
+                how = "Send one as Authorization: Bearer KEY, or as X-API-Key."
+                return Refusal(401, f"{wrong} {how}", {"WWW-Authenticate": "Bearer"})
             seconds = self._rate.wait(passage.key) if self._rate is not None else 0
             if seconds:
                 return Refusal(429, "This key has made too many requests.", {"Retry-After": str(int(seconds) + 1)})

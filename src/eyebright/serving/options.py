@@ -54,12 +54,13 @@ class Batching:
 
     Attributes:
         max_batch: the most images that are computed at once.
-        max_wait_seconds: the longest that an image waits for others to join it, where nothing is being computed.
+        max_wait_seconds: the longest that an image waits for others to join it, where nothing is being computed. Of
+            use only where a batch costs little more than an image, as on a GPU.
         max_queue: the most images that are at work or wait; a request for more is told to come again.
     """
 
     max_batch: int = 32
-    max_wait_seconds: float = 0.002
+    max_wait_seconds: float = 0.0
     max_queue: int = 512
 
 

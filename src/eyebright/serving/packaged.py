@@ -11,6 +11,7 @@ from pathlib import Path
 
 from eyebright.errors import ClassifierError
 from eyebright.paths import is_directory
+from eyebright.run_paths import is_run
 
 NamedPaths = tuple[tuple[str, Path], ...]
 
@@ -35,6 +36,8 @@ def artefacts(models: NamedPaths) -> Iterator[NamedPaths]:
 
 
 def _packaged(run: Path, artefact: Path) -> Path:
+    if not is_run(run):
+        raise ClassifierError(f"{run}: neither the directory of a run nor an artefact; nothing else can be served.")
     print(f"Packaging {run}, which takes a moment (eyebright package does it once for all)", file=sys.stderr)  # noqa: T201
     command = [sys.executable, "-m", "eyebright", "package", str(run), "-o", str(artefact)]
     done = subprocess.run(command, capture_output=True, encoding="utf-8", errors="replace", check=False)  # noqa: S603

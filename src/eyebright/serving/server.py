@@ -104,8 +104,11 @@ def _listener(host: str, port: int) -> socket.socket:
         SettingsError: it cannot be.
     """
     try:
-        family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
-        listener = socket.socket(family)
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        family, kind, protocol, _, address = found[0]
+        # With its protocol named: of others asyncio does not know that they are TCP, and leaves Nagle's algorithm on,
+        # by which an answer waits 40 ms for the client's acknowledgement of its head.
+        listener = socket.socket(family, kind, protocol)
         try:
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             listener.bind(address)

@@ -90,8 +90,8 @@ export function showAbout(about, whereTheyGo) {
 }
 
 function classSet(names) {
-  if (!names.length) return "None of its classes fits this picture as they fit those that it knows.";
-  return `If it is like the pictures that it knows, it shows one of: ${names.join(", ")}.`;
+  if (!names.length) return "No class is likely enough for its set of classes.";
+  return `Its set of classes: ${names.join(", ")}.`;
 }
 
 function trainedOn({ trained_on: data }) {
