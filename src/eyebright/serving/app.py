@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import ctypes
 import multiprocessing
 import multiprocessing.connection
 import os
@@ -25,6 +26,8 @@ from eyebright.serving.options import ServerOptions
 from eyebright.serving.refusals import add_handlers
 from eyebright.serving.service import Service
 
+_M_MMAP_THRESHOLD = -3  # of malloc.h
+_LARGE = 2**18  # bytes
 DRAIN_SECONDS = 1.0  # between the signal to end and the end of listening: for balancers to look at /readyz
 
 
@@ -52,12 +55,22 @@ def ignore_hang_up() -> None:
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
 
 
+def _give_memory_back() -> None:
+    """Let glibc map large blocks for themselves, so that a model that was replaced leaves no hole behind.
+
+    By itself it takes blocks of any size that it has once seen freed from its heaps, which then grow with each reload.
+    """
+    with contextlib.suppress(OSError, AttributeError):  # other libraries of C have no such knob
+        ctypes.CDLL(None).mallopt(_M_MMAP_THRESHOLD, _LARGE)
+
+
 def create_app(options: ServerOptions) -> Application:
     """Load the models, and make the ASGI application that answers with them.
 
     Raises:
         EyebrightError: a model cannot be loaded or cannot give what is asked for, or the file of keys cannot be read.
     """
+    _give_memory_back()
     keys = Keys(options.keys) if options.keys is not None else None
     rate = RateLimit(options.rate / options.workers) if options.rate is not None else None
     service = Service(options)
