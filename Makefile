@@ -75,9 +75,10 @@ bench: venv  ## Run the benchmarks behind the README's figures: make bench DATA=
 	$(BIN)/python benchmarks/label_errors.py --data "$(DATA)" $(ARGS)
 	$(BIN)/python benchmarks/explain.py --data "$(DATA)" $(ARGS)
 
-# Whatever the build warns of, a link that leads nowhere above all, fails it. (The variable leaves out an advertisement.)
+# Whatever the build warns of, a link that leads nowhere above all, fails it; with --quiet MkDocs would warn of nothing, and
+# let it pass. (The variable leaves out an advertisement.)
 docs: venv  ## Build the documentation's site into site/ (open site/index.html; it needs no network)
-	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --clean --quiet
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --clean
 
 docs-serve: venv  ## Show the documentation at http://127.0.0.1:8001, built anew whenever a page changes
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs serve --dev-addr 127.0.0.1:8001

@@ -26,7 +26,7 @@ def main() -> None:
     browser_path = next(filter(None, map(shutil.which, BROWSERS)), None)
     if browser_path is None:
         sys.exit(f"no browser is here (Debian: apt install chromium): looked for {', '.join(BROWSERS)}")
-    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", str(SITE)]
+    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(SITE)]
     subprocess.run(command, cwd=ROOT, check=True)  # noqa: S603 - this very Python
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=browser_path, args=["--no-sandbox", "--disable-gpu"])

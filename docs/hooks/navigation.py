@@ -13,7 +13,7 @@ from itertools import chain
 from typing import Any
 
 from mkdocs.config.defaults import MkDocsConfig
-from mkdocs.structure.files import Files
+from mkdocs.structure.files import Files, InclusionLevel
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
@@ -21,7 +21,7 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     entries = list(_entries(config.nav))
     folders = list(filter(_is_folder, entries))
     pages = defaultdict[str, list[str]](list)
-    for page in sorted(file.src_uri for file in files.documentation_pages()):
+    for page in sorted(file.src_uri for file in files.documentation_pages(inclusion=InclusionLevel.is_in_nav)):
         homes = [folder for folder in folders if page.startswith(folder.removeprefix("./"))]
         if page not in entries and homes:
             pages[max(homes, key=lambda folder: len(folder.removeprefix("./")))].append(page)

@@ -11,7 +11,7 @@ import re
 from pathlib import Path
 
 from mkdocs.config.defaults import MkDocsConfig
-from mkdocs.structure.files import File, Files
+from mkdocs.structure.files import File, Files, InclusionLevel
 from mkdocs.structure.pages import Page
 
 _LINK = re.compile(r"(?<=\]\()([^)\s:#]+)(?=[)#])")  # the path of [text](path#anchor); addresses have a colon
@@ -31,7 +31,8 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
             if target and target not in seen and not target.startswith("docs/"):
                 seen.add(target)
                 page = _as_page(root / target, target)
-                files.append(File.generated(config, _site_path(target), content=page))
+                where, unlisted = _site_path(target), InclusionLevel.NOT_IN_NAV
+                files.append(File.generated(config, where, content=page, inclusion=unlisted))
                 if target.endswith(".md") or (root / target).is_dir():  # not what is in code
                     waiting.append((target, page))
     return files

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -49,11 +50,18 @@ class Links(HTMLParser):
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("documentation") / "site"
-    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", str(folder)]
-    environment = {**os.environ, "NO_MKDOCS_2_WARNING": "1"}
-    built = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
-    assert (built.returncode, built.stdout, built.stderr) == (0, "", "")
+    code, said = build(ROOT, folder)
+    assert code == 0, said
+    assert not re.search("warning|error", said, re.IGNORECASE), said
     return folder
+
+
+def build(root: Path, folder: Path) -> tuple[int, str]:
+    """Build the site of a repository as `make docs` does; the exit code, and what was said."""
+    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(folder)]
+    environment = {**os.environ, "NO_MKDOCS_2_WARNING": "1"}
+    done = subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True, check=False)
+    return done.returncode, done.stdout + done.stderr
 
 
 @pytest.fixture(scope="module")
@@ -123,7 +131,26 @@ def test_links_lead_somewhere_where_the_code_is_hosted(source: Path) -> None:
 
 def test_make_docs_is_strict() -> None:
     done = subprocess.run(["make", "--dry-run", "docs"], cwd=ROOT, capture_output=True, text=True, check=True)
-    assert "/mkdocs build --strict" in done.stdout
+    command = next(line for line in done.stdout.splitlines() if "/mkdocs build" in line)
+    assert "--strict" in command
+    assert "quiet" not in command  # which would count no warnings
+
+
+def test_what_leads_nowhere_fails_the_build_and_a_new_page_needs_no_entry(tmp_path: Path) -> None:
+    repository = tmp_path / "repository"
+    repository.mkdir()
+    for entry in ROOT.iterdir():
+        if entry.name != "docs":
+            (repository / entry.name).symlink_to(entry)
+    shutil.copytree(ROOT / "docs", repository / "docs")
+    links = ("serve.md#nowhere", "nowhere.md", "../../nowhere.md", "../../benchmarks/RESULTS.md#nowhere", "/absolute")
+    text = "".join(f"[{number}]({link})\n" for number, link in enumerate(links))
+    (repository / "docs" / "how-to" / "new-page.md").write_text(f"# New page\n\n{text}", encoding="utf-8")
+    code, said = build(repository, tmp_path / "site")
+    assert code
+    warnings = [line for line in said.splitlines() if "WARNING" in line]
+    assert len(warnings) == len(links), said
+    assert all("how-to/new-page.md" in line for line in warnings)
 
 
 @pytest.fixture(params=SCREENS, ids=str)
