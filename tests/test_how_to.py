@@ -1,4 +1,4 @@
-"""The how-to pages: all their commands and snippets run, in order; training is cut to a few steps."""
+"""The how-to pages, and what others have: all commands and snippets run, in order; training is cut to a few steps."""
 
 import importlib.util
 import sys
@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-PAGES = sorted((ROOT / "docs" / "how-to").glob("*.md"))
+DOCS = ROOT / "docs"
 
 
 def load_runner():
@@ -19,11 +19,16 @@ def load_runner():
 
 
 runner = load_runner()
+HOW_TO = sorted((DOCS / "how-to").glob("*.md"))
+# The tutorial has a test of its own.
+OTHERS = [
+    page for page in sorted(DOCS.rglob("*.md")) if page not in {*HOW_TO, *runner.PARTS} and runner.read_blocks(page)
+]
 
 
 # Keras 3.15 turns its variables into arrays in a way that NumPy 2 warns of, where it writes a file of weights.
 @pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy:DeprecationWarning")
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+@pytest.mark.parametrize("page", [*HOW_TO, *OTHERS], ids=lambda page: page.stem)
 def test_every_block_of_a_page_runs(page, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     blocks = runner.read_blocks(page)

@@ -28,7 +28,7 @@ from eyebright.settings import UNUSED_BY_MODEL, Settings
 from eyebright.sources import as_text
 
 _PLACE = re.compile(r"^<!-- made: (\w+) -->\n(?:>.*\n)*", re.MULTILINE)
-_OF_TEXT = re.compile(r"([\\`*_\[\]|])")  # what Markdown takes for its own
+_OF_TEXT = re.compile(r"([\\*_\[\]|])")  # what Markdown takes for its own
 _TYPES = {"integer": "whole number", "number": "number", "boolean": "true or false", "string": "text"}
 _LIMITS = {"minimum": "≥", "exclusiveMinimum": ">", "maximum": "≤", "exclusiveMaximum": "<"}
 _HUGE = 2**31 - 1  # limits from here on are the machine's, not the setting's
@@ -61,7 +61,8 @@ def _subcommands(group: Any, context: typer.Context) -> Iterator[str]:
 
 
 def _command(command: Any, context: typer.Context) -> Iterator[str]:
-    yield f"## {context.command_path}\n\n{_text(command.help or '')}\n"
+    yield f"## {context.command_path}\n"
+    yield from (f"{_text(paragraph)}\n" for paragraph in (command.help or "").split("\n\n"))
     yield f"```text\n{context.command_path} {' '.join(command.collect_usage_pieces(context))}\n```\n"
     for title, kind in (("Argument", "argument"), ("Option", "option")):
         parameters = [one for one in command.get_params(context) if one.param_type_name == kind and one.name != "help"]
@@ -151,8 +152,10 @@ def _table(titles: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[str
 
 
 def _text(text: str) -> str:
-    """Plain text, as Markdown shows it in a table's cell."""
-    return _OF_TEXT.sub(r"\\\1", html.escape(" ".join(text.split()), quote=False))
+    """Plain text, with `code`, as Markdown shows it in a table's cell."""
+    parts = html.escape(" ".join(text.split()), quote=False).split("`")
+    escaped = [_OF_TEXT.sub(r"\\\1", part) for part in parts]
+    return "".join(f"<code>{part}</code>" if number % 2 else part for number, part in enumerate(escaped))
 
 
 def _code(text: str) -> str:
