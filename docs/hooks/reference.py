@@ -12,6 +12,7 @@ import re
 import textwrap
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from importlib import resources
+from itertools import takewhile
 from typing import Any
 
 import typer
@@ -110,28 +111,23 @@ def _presets() -> Iterator[str]:
     for model, presets in preset_names().items():
         yield f"### {model}\n"
         for preset in presets:
-            recipe = (recipes / f"{preset}-{model}.toml").read_text(encoding="utf-8")
-            header = [line.removeprefix("#").strip() for line in recipe.splitlines() if line.startswith("#")]
+            lines = (recipes / f"{preset}-{model}.toml").read_text(encoding="utf-8").splitlines()
+            header = [line.removeprefix("#").strip() for line in takewhile(lambda line: line.startswith("#"), lines)]
             yield f"**{preset}** (`--model {model} --preset {preset}`)\n\n```text\n" + "\n".join(header) + "\n```\n"
-        values = {preset: preset_settings(preset, model=model).model_dump() for preset in presets}
+        settings = [preset_settings(preset, model=model) for preset in presets]
         rows = (
-            (_code(name), *(_code(_written(values[preset][name])) for preset in presets))
-            for name in Settings.model_fields
+            (_code(name), *(_code(_written(getattr(one, name))) for one in settings))
+            for name, field in Settings.model_fields.items()
             if name not in UNUSED_BY_MODEL[model] | {"model", "preset", "data"}
-            and any(_departs(name, values[preset][name]) for preset in presets)
+            and any(getattr(one, name) != field.default for one in settings)
         )
         yield from _table(("Setting", *presets), rows)
 
 
-def _departs(name: str, value: Any) -> bool:
-    default = Settings.model_fields[name].default
-    return bool(value != (default.model_dump() if isinstance(default, BaseModel) else default))
-
-
 def _written(value: Any) -> str:
-    if not isinstance(value, dict):
+    if not isinstance(value, Augmentation):
         return as_text(value)
-    return ", ".join(f"{key} = {as_text(one)}" for key, one in Augmentation(**value).to_dict().items()) or "none"
+    return ", ".join(f"{key} = {as_text(one)}" for key, one in value.to_dict().items()) or "none"
 
 
 def _errors() -> Iterator[str]:
