@@ -71,7 +71,7 @@ def _site_path(path: str) -> str:
 def _target(root: Path, source: str, link: str) -> str | None:
     """The file of the repository that a link in another one leads to, or None where there is no such file."""
     path = posixpath.normpath(posixpath.join(posixpath.dirname(source), link))
-    return path if not path.startswith("..") and (root / path).exists() else None
+    return path if not path.startswith(".") and (root / path).exists() else None
 
 
 def _as_page(file: Path, path: str) -> str:
