@@ -15,6 +15,8 @@ PUBLIC = [
     "Dataset",
     "EyebrightError",
     "Run",
+    "Search",
+    "SearchSpace",
     "Settings",
     "SeveralSeeds",
     "abstention_threshold",
@@ -28,8 +30,10 @@ PUBLIC = [
     "resume",
     "resume_cross_validation",
     "resume_seeds",
+    "resume_tuning",
     "train",
     "train_seeds",
+    "tune",
     "unlike_training",
 ]
 

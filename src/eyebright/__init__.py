@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from eyebright.several_seeds import SeveralSeeds, resume_seeds, train_seeds
     from eyebright.training.recalibration import calibrate
     from eyebright.training.trainer import Run, resume, train
+    from eyebright.tuning.space import SearchSpace
+    from eyebright.tuning.tune import Search, resume_tuning, tune
     from eyebright.uncertainty import abstention_threshold, class_sets, unlike_training
 
 __version__ = "0.1.0"
@@ -36,6 +38,8 @@ _HOMES = {
     "Dataset": "eyebright.data.dataset",
     "EyebrightError": "eyebright.errors",
     "Run": "eyebright.training.trainer",
+    "Search": "eyebright.tuning.tune",
+    "SearchSpace": "eyebright.tuning.space",
     "Settings": "eyebright.settings",
     "SeveralSeeds": "eyebright.several_seeds",
     "abstention_threshold": "eyebright.uncertainty",
@@ -49,8 +53,10 @@ _HOMES = {
     "resume": "eyebright.training.trainer",
     "resume_cross_validation": "eyebright.cross_validation",
     "resume_seeds": "eyebright.several_seeds",
+    "resume_tuning": "eyebright.tuning.tune",
     "train": "eyebright.training.trainer",
     "train_seeds": "eyebright.several_seeds",
+    "tune": "eyebright.tuning.tune",
     "unlike_training": "eyebright.uncertainty",
 }
 
@@ -60,6 +66,8 @@ __all__ = [
     "Dataset",
     "EyebrightError",
     "Run",
+    "Search",
+    "SearchSpace",
     "Settings",
     "SeveralSeeds",
     "abstention_threshold",
@@ -73,8 +81,10 @@ __all__ = [
     "resume",
     "resume_cross_validation",
     "resume_seeds",
+    "resume_tuning",
     "train",
     "train_seeds",
+    "tune",
     "unlike_training",
 ]
 

@@ -20,6 +20,7 @@ MIN_STEPS_PER_EPOCH = 20
 MIN_BATCH_SIZE = 8
 # A preset that keeps a small share of much data for validation keeps at least so many images, or the usual share.
 MIN_VALIDATION_IMAGES = 1000
+_SEARCH = "search"  # the table of a recipe that is no setting
 
 
 @dataclass(frozen=True)
@@ -170,8 +171,20 @@ def preset_names() -> dict[str, list[str]]:
 
 def read_preset(preset: str, model: str) -> Layer:
     """The settings of the recipe `<preset>-<model>.toml`."""
-    content = (_recipes() / f"{preset}-{model}.toml").read_text(encoding="utf-8")
-    return Layer(f"preset {preset}-{model}", tomllib.loads(content))
+    values = _read_recipe(preset, model)
+    return Layer(f"preset {preset}-{model}", {key: value for key, value in values.items() if key != _SEARCH})
+
+
+def read_preset_space(preset: str, model: str) -> Layer:
+    """What `eyebright tune` searches around a preset: the recipe's table `search`, or that of the model's default."""
+    table = _read_recipe(preset, model).get(_SEARCH)
+    if table is None:
+        preset, table = "default", _read_recipe("default", model)[_SEARCH]
+    return Layer(f"preset {preset}-{model}", table)
+
+
+def _read_recipe(preset: str, model: str) -> dict[str, Any]:
+    return tomllib.loads((_recipes() / f"{preset}-{model}.toml").read_text(encoding="utf-8"))
 
 
 def _choose_preset(users: Mapping[str, Layer]) -> tuple[str, Layer]:

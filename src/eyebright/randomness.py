@@ -29,6 +29,7 @@ class Stream(IntEnum):
     EXPLANATION = 9
     OUTLIERS = 10
     GOLDEN = 11
+    SEARCH = 12
 
 
 def random_words(seed: int, stream: Stream, step: int, count: int) -> NDArray[np.uint64]:

@@ -19,7 +19,7 @@ report.html            what `eyebright report` makes of all this, on request
 The directory of a cross-validation has settings.toml, data.json (with the number of folds) and results.json, too;
 beside them out_of_fold.npz, and a run's directory for each fold, fold-1/ and so on. Its learnt_images.npz is of what
 all its runs begin with alone. That of runs of several seeds is the same, without out_of_fold.npz, and with seed-0/ and
-so on.
+so on. For that of a search for settings see tuning/study.py.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ from eyebright.data.dataset import Dataset
 from eyebright.data.split import Split
 from eyebright.errors import RunError
 from eyebright.ledger import LooksOfData, count_look, looks_of_data
-from eyebright.run_paths import check_free, fold_path, is_run, seed_path, why_no_run
+from eyebright.run_paths import check_free, fold_path, is_run, seed_path, study_run, why_no_run
 from eyebright.settings import Settings
 from eyebright.sources import read_layer, validated
 from eyebright.storage import json_bytes, write_file
@@ -62,9 +62,18 @@ class DataRecord(BaseModel):
     folds: int | None = Field(None, ge=2)  # how many; of a cross-validation, not of the runs in it
     seeds: int | None = Field(None, ge=2)  # how many; of runs of several seeds, not of each of them
     fold: tuple[int, int] | None = None  # of a run in a cross-validation: the number of its fold, and of how many
+    study: bool = False  # whether it is the directory of a search for settings
+    trial: int | None = None  # of a run in a search: its number; such a run never meets the test images
 
     @classmethod
-    def of(cls, dataset: Dataset, split: Split, folds: int | None = None, seeds: int | None = None) -> Self:
+    def of(
+        cls,
+        dataset: Dataset,
+        split: Split,
+        folds: int | None = None,
+        seeds: int | None = None,
+        trial: int | None = None,
+    ) -> Self:
         """The record of a data set, split as the run splits it.
 
         Args:
@@ -72,6 +81,7 @@ class DataRecord(BaseModel):
             split: of the data set.
             folds: their number, for the directory of a cross-validation.
             seeds: their number, for the directory of runs of several seeds.
+            trial: its number, for a run that tries settings.
         """
         return cls(
             name=dataset.name,
@@ -85,6 +95,7 @@ class DataRecord(BaseModel):
             folds=folds,
             seeds=seeds,
             fold=dataset.fold,
+            trial=trial,
         )
 
 
@@ -128,7 +139,7 @@ class RunDirectory:
         """Open the directory of a run that was begun.
 
         Raises:
-            RunError: it is none, or that of a cross-validation or of several seeds, which has a run for each.
+            RunError: it is none, or that of a cross-validation, of several seeds or of a search, which have runs in it.
             SettingsError: its settings.toml has an unknown key or a value out of range.
         """
         run = cls.open_any(path)
@@ -142,11 +153,16 @@ class RunDirectory:
                 f"{path}: these are {run.data.seeds} runs of several seeds. Give one of them, for example "
                 f"{seed_path(path, run.settings.seed)}."
             )
+        if run.data.study:
+            raise RunError(
+                f"{path}: this is a search for settings. Give the run of those that it found, for example "
+                f"{study_run(path) or path / 'best-trial-0'}."
+            )
         return run
 
     @classmethod
     def open_any(cls, path: Path) -> Self:
-        """The same for a run, a cross-validation (which has a number of `data.folds`), or several `data.seeds`."""
+        """The same for a run, a cross-validation (it has a number of `data.folds`), several `data.seeds`, a `data.study`."""
         if not is_run(path):
             raise RunError(f"{path}: {why_no_run(path)}")
         layer = read_layer(path / "settings.toml")
@@ -160,15 +176,18 @@ class RunDirectory:
         return cls(path, settings, data)
 
     @contextlib.contextmanager
-    def locked(self) -> Iterator[None]:
+    def locked(self, seconds: float = 0.0) -> Iterator[None]:
         """Hold the run's lock, which the system releases however the process ends.
+
+        Args:
+            seconds: to wait for another process to let go of it.
 
         Raises:
             RunError: another process holds it, or the directory cannot be written.
         """
         from filelock import FileLock, Timeout
 
-        lock = FileLock(self.path / ".lock", timeout=0)
+        lock = FileLock(self.path / ".lock", timeout=seconds)
         try:
             lock.acquire()
         except Timeout as error:

@@ -25,6 +25,17 @@ def seed_path(path: Path, seed: int) -> Path:
     return path / f"seed-{seed}"
 
 
+def best_path(path: Path, trial: int) -> Path:
+    """Where a search for settings keeps the run of the best of them, which a trial of this number had found."""
+    return path / f"best-trial-{trial}"
+
+
+def study_run(path: Path) -> Path | None:
+    """The newest run that a search for settings trained with the best of them, or None while there is none."""
+    found = [one for one in path.glob("best-trial-*") if is_run(one)]
+    return max(found, key=lambda one: (one / "settings.toml").stat().st_mtime, default=None)
+
+
 def member_paths(path: Path) -> dict[str, list[Path]]:
     """The runs of which a directory consists, in order.
 
@@ -60,10 +71,10 @@ def check_free(path: Path) -> None:
         )
 
 
-def default_path(settings: Settings, now: datetime) -> Path:
-    """`runs/<date>-<time>-<data>-<model>`, with a number behind it where that is taken."""
+def default_path(settings: Settings, now: datetime, kind: str = "") -> Path:
+    """`runs/<date>-<time>-<data>-<model><kind>`, with a number behind it where that is taken."""
     data = Path(settings.data).name.removesuffix(".npz") or "data"
-    base = Path("runs") / f"{now:%Y%m%d-%H%M%S}-{data}-{settings.model}"
+    base = Path("runs") / f"{now:%Y%m%d-%H%M%S}-{data}-{settings.model}{kind}"
     candidates = (base if i == 1 else base.with_name(f"{base.name}-{i}") for i in range(1, 1000))
     return next(path for path in candidates if not os.path.lexists(path))
 

@@ -119,6 +119,8 @@ def _row(path: Path, directory: Path) -> Row:
     try:
         members = next(iter(member_paths(path).items()), None)
         run = RunDirectory.open_any(path)
+        if run.data.study:
+            return _of_search(run, directory)
         return _of_group(run, *members, directory) if members else _of_run(run, directory)
     except EyebrightError as error:
         problem = str(error).removeprefix(f"{path}: ").removeprefix(f"{path}{os.sep}")
@@ -165,6 +167,21 @@ def _of_group(run: RunDirectory, kind: str, paths: list[Path], directory: Path) 
         name = "accuracy_ci95" if kind == "folds" else "test_accuracy_mean_ci95"  # over images; over seeds
         values["test_accuracy_ci95"] = _interval(results.get(name))
     return Row(values, _settings(run))
+
+
+def _of_search(run: RunDirectory, directory: Path) -> Row:
+    """A search for settings: of its trials the best on validation images, and the test of the run of its settings."""
+    results, values = run.results, _common(run, directory)
+    if results is None:
+        return Row({**values, "state": "unfinished"}, _settings(run))
+    values |= {"state": "finished", "runs": f"{results['trials']['all']} trials"}
+    values["validation_accuracy"] = _figure(run, results["best"], "validation_accuracy")
+    if results["run"] is None:
+        return Row(values, _settings(run))
+    best = RunDirectory.open(run.path / results["run"])
+    of_best = _of_run(best, directory).values
+    names = ("test_accuracy", "test_accuracy_ci95", "steps", "train_seconds", "test_looks")
+    return Row(values | {name: of_best[name] for name in names}, _settings(best))
 
 
 def _common(run: RunDirectory, directory: Path) -> dict[str, Any]:

@@ -31,6 +31,7 @@ from eyebright.cli.serve import key, serve
 from eyebright.cli.show_batch import show_batch
 from eyebright.cli.tensorboard import tensorboard
 from eyebright.cli.train import train
+from eyebright.cli.tune import tune
 from eyebright.errors import EyebrightError
 
 __all__ = ["app", "main"]
@@ -43,7 +44,7 @@ app = typer.Typer(
     epilog="Begin with: eyebright train",
 )
 for command in (
-    train, check, find_lr, evaluate, report, calibrate, inspect, robustness, compare, runs, reproduce, package, export,
+    train, tune, check, find_lr, evaluate, report, calibrate, inspect, robustness, compare, runs, reproduce, package, export,
     predict, serve, key, explain, plot, show_batch, tensorboard, datasets,
 ):  # fmt: skip
     app.command()(command)

@@ -57,6 +57,22 @@ def load_fitted(
     return dataset, split, settings
 
 
+def with_whole_paths(settings: Settings) -> Settings:
+    """Settings whose paths are whole: a run is resumed, and its settings used again, from other directories, too."""
+    from eyebright.data.catalog import CATALOG
+    from eyebright.paths import whole_path
+
+    paths = {
+        "data": settings.data not in CATALOG,
+        "teacher": settings.teacher,
+        "exclude": settings.exclude,
+        "weights": settings.weights not in ("imagenet", "none"),
+    }
+    return settings.model_copy(
+        update={key: whole_path(getattr(settings, key)) for key, is_path in paths.items() if is_path}
+    )
+
+
 def load_run_data(run: RunDirectory, data: str | None, data_dir: Path | None, *, progress: bool) -> Dataset:
     """Load a run's data from where they lay, or from where the user says that they lie.
 

@@ -13,7 +13,7 @@ from eyebright.cli.flags import with_settings_flags
 from eyebright.cli.folds import check_folds, summarise_folds
 from eyebright.cli.options import DataDir
 from eyebright.cli.output import console_for, print_json_line
-from eyebright.cli.run_data import load_fitted, load_run_data
+from eyebright.cli.run_data import load_fitted, load_run_data, with_whole_paths
 from eyebright.cli.seeds import summarise_seeds
 from eyebright.sources import flag
 
@@ -121,30 +121,19 @@ def _train(
     strict: bool,
 ) -> Run | CrossValidation | SeveralSeeds:
     # What can be wrong with the command is found out before anything large is imported or read.
-    from eyebright.paths import whole_path
     from eyebright.presets import resolve_settings
 
     resolved = resolve_settings({"data": data, **flags}, config)
 
     from datetime import datetime
 
-    from eyebright.data.catalog import CATALOG
     from eyebright.run_paths import RunExistsError, check_free, default_path
 
     path = run_dir or default_path(resolved.settings, datetime.now().astimezone())
     check_free(path)
     dataset, _, settings = load_fitted(resolved, data_dir, console, progress=console is not None, folds=folds)
     _check(dataset, settings, data_dir, console, strict=strict)
-    # Paths are kept whole: a run is resumed, and its settings used again, from other directories, too.
-    paths = {
-        "data": settings.data not in CATALOG,
-        "teacher": settings.teacher,
-        "exclude": settings.exclude,
-        "weights": settings.weights not in ("imagenet", "none"),
-    }
-    settings = settings.model_copy(
-        update={key: whole_path(getattr(settings, key)) for key, is_path in paths.items() if is_path}
-    )
+    settings = with_whole_paths(settings)
 
     from eyebright.cross_validation import cross_validate
     from eyebright.several_seeds import train_seeds
@@ -202,11 +191,15 @@ def _resume(
 ) -> Run | CrossValidation | SeveralSeeds:
     from eyebright.errors import RunError
     from eyebright.run_directory import RunDirectory
+    from eyebright.suggestions import command
 
     for option, is_given in excluded.items():
         if is_given:
             raise RunError(f"{option}: has no meaning beside --resume, which goes on with a run as it is.")
     run = RunDirectory.open_any(run_dir)
+    if run.data.study or run.data.trial is not None:
+        search = run_dir if run.data.study else run_dir.absolute().parents[1]
+        raise RunError(f"{run_dir}: this is of a search. Go on with it: {command('tune', '--resume', search)}")
     dataset = load_run_data(run, data, data_dir, progress=console is not None)
 
     from eyebright.cross_validation import resume_cross_validation

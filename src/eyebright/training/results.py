@@ -69,13 +69,46 @@ def finish_run(
         )
     labels, logits = dataset.labels[split.test], answer_test_images(run, classifier, dataset, split.test, state.step)
     classifier.save(run.path / "model")
-    settings, units = run.settings, units_of_images(dataset, split.test)
-    seconds = state.train_seconds
+    units = units_of_images(dataset, split.test)
     results: dict[str, Any] = {
         **test_figures(classifier, labels, logits.mean, units),
         **(_accuracy("test_accuracy_one_view", labels, logits.one_view, units) if classifier.tta != "none" else {}),
         "tta": classifier.tta,
         "test_images": len(labels),
+        **_of_training(run, classifier, dataset, state, started),
+        "test_looks": run.test_looks,
+        **run.looks_of_data.to_dict(),
+    }
+    _remove_unfinished(run.path)
+    run.write_results(results)
+    return results
+
+
+def finish_trial(
+    run: RunDirectory, classifier: Classifier, dataset: Dataset, state: TrainingState, started: float
+) -> dict[str, Any]:
+    """Write the results.json of a run that tries settings: it ends before the test images, and saves no classifier.
+
+    Args:
+        run: whose lock is held.
+        classifier: what was trained.
+        dataset: what it was trained on.
+        state: where the training ended.
+        started: `time.perf_counter()` at the start of the work.
+
+    Returns:
+        What results.json holds: what `finish_run` puts there of the training alone.
+    """
+    results = _of_training(run, classifier, dataset, state, started)
+    run.write_results(results)
+    return results
+
+
+def _of_training(
+    run: RunDirectory, classifier: Classifier, dataset: Dataset, state: TrainingState, started: float
+) -> dict[str, Any]:
+    settings, seconds = run.settings, state.train_seconds
+    return {
         "validation_accuracy": state.best_accuracy if settings.restore_best else state.last_accuracy,
         "best_step": state.best_step,
         "steps": state.step,
@@ -89,13 +122,8 @@ def finish_run(
         "seed": settings.seed,
         "data_fingerprint": dataset.fingerprint,
         "weights_sha256": classifier.weights_sha256,
-        "test_looks": run.test_looks,
-        **run.looks_of_data.to_dict(),
         "versions": versions(),
     }
-    _remove_unfinished(run.path)
-    run.write_results(results)
-    return results
 
 
 def test_figures(

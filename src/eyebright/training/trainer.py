@@ -38,7 +38,7 @@ from eyebright.training.pace import Pace
 from eyebright.training.plan import Plan
 from eyebright.training.preparation import architecture_of, begin, build, build_engine, settle
 from eyebright.training.progress import say, say_settings, say_split
-from eyebright.training.results import finish_run
+from eyebright.training.results import finish_run, finish_trial
 
 
 @dataclass(frozen=True)
@@ -68,6 +68,7 @@ def train(
     started: float | None = None,
     title: str | None = None,
     origins: Origins | None = None,
+    trial: int | None = None,
 ) -> Run:
     """Train a classifier.
 
@@ -80,6 +81,8 @@ def train(
         title: for one run of several, what its progress bar is called; no settings and no lines of progress are shown.
         origins: for one run of several, the backbone and the teacher that all of them begin with; if not given, those
             that the settings name.
+        trial: of a search for settings, the number of the trial; such a run, resumed or not, ends before its test
+            images, without a saved classifier.
 
     Raises:
         SettingsError: settings that contradict the data (a batch larger than the training set, say), or that name a
@@ -106,7 +109,7 @@ def train(
     model = build(settings, dataset, origins.pretrained)
     learnt = LearntImages.of(dataset, keys, split) | origins.learnt
     records = {FILE: learnt.to_bytes(), ENVIRONMENT: first_environment(settings)}
-    run = RunDirectory.create(run_dir, settings, DataRecord.of(dataset, split), records)
+    run = RunDirectory.create(run_dir, settings, DataRecord.of(dataset, split, trial=trial), records)
     if title is None:
         say_settings(console, settings, dataset, reason)
         say_split(console, split)
@@ -195,6 +198,8 @@ def _train(
                 weights = model_weights(model)
             architecture, weights = fold(architecture_of(settings, dataset, origins.pretrained), weights)
             classifier = Classifier(architecture, dataset.class_names, weights, settings.tta, settings.fit)
+            if run.data.trial is not None:
+                return Run(run.path, finish_trial(run, classifier, dataset, state, started))
             quiet = console if title is None else None
             results = finish_run(run, classifier, dataset, split, state, started, quiet)
             if run.looks_of_data.warning:

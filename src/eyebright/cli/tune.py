@@ -1,0 +1,302 @@
+"""`eyebright tune`: a search for better settings, from its start, or on from where it stopped."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from eyebright.cli.flags import with_settings_flags
+from eyebright.cli.options import DataDir
+from eyebright.cli.output import console_for, print_json_line
+from eyebright.cli.run_data import load_fitted, load_run_data, with_whole_paths
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from eyebright.presets import Resolved
+    from eyebright.settings import Settings
+    from eyebright.tuning.space import SearchSpace
+    from eyebright.tuning.tune import Search
+
+_TESTED = ("test_accuracy", "test_accuracy_ci95", "test_images", "test_looks")
+
+
+@with_settings_flags
+def tune(
+    data: Annotated[
+        str | None,
+        typer.Argument(help="The data, as for eyebright train. [default: digits]", show_default=False),
+    ] = None,
+    trials: Annotated[
+        int | None,
+        typer.Option(metavar="N", help="How many settings to try, the first being the preset.", show_default=False),
+    ] = None,
+    minutes: Annotated[
+        float | None,
+        typer.Option(
+            metavar="M",
+            help="How long to try; with --trials, whichever comes first. The training of the best comes after that.",
+            show_default=False,
+        ),
+    ] = None,
+    jobs: Annotated[
+        int, typer.Option(metavar="N", help="Trials at once, in processes of their own, which share the processors.")
+    ] = 1,
+    objective: Annotated[
+        Literal["accuracy", "accuracy-time", "accuracy-parameters"] | None,
+        typer.Option(
+            help="What is better: accuracy on validation images; or accuracy against training time or number of "
+            "parameters, with all trials that no other one beats in both. [default: accuracy]",
+            show_default=False,
+        ),
+    ] = None,
+    space: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE.toml",
+            help="What to search: for each setting a table with low and high (and log, step) or choices. "
+            "[default: the preset's own, without what flags set]",
+            show_default=False,
+        ),
+    ] = None,
+    sampler: Annotated[
+        Literal["tpe", "random"] | None,
+        typer.Option(
+            help="How settings are chosen. random is there to compare with. [default: tpe]", show_default=False
+        ),
+    ] = None,
+    prune: Annotated[
+        bool,
+        typer.Option("--prune/--no-prune", help="End trials early that do worse than two thirds of the others."),
+    ] = True,
+    refit: Annotated[
+        bool, typer.Option("--refit/--no-refit", help="Train once more with the best settings, and test that, once.")
+    ] = True,
+    config: Annotated[
+        Path | None, typer.Option(help="A TOML file of settings to begin with, in the place of the preset's.")
+    ] = None,
+    run_dir: Annotated[
+        Path | None,
+        typer.Option(
+            help="Directory of the search; must not exist. [default: runs/<date>-<time>-<data>-<model>-search]",
+            show_default=False,
+        ),
+    ] = None,
+    resume: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR", help="Go on with this search; --trials and --minutes, of all of it, make it longer."
+        ),
+    ] = None,
+    data_dir: DataDir = None,
+    quiet: Annotated[bool, typer.Option("--quiet", help="Print nothing but errors.")] = False,
+    json: Annotated[
+        bool, typer.Option("--json", help="Print the results as one line of JSON; what is for people goes to stderr.")
+    ] = False,
+    **flags: Any,
+) -> None:
+    """Search for settings that are better than a preset's on validation images; train with the best, and test that once.
+
+    Trial 0 has the settings that the preset, --config and the flags give; what flags set is not searched (but with
+    --space). Other trials first run for a ninth of their length, then for a third, and the best of them to the end, each
+    time from the start. No trial meets the test images. The result is in best.toml, which eyebright train --config
+    takes, trials.csv, report.html, and a run of the best settings.
+    """
+    console = console_for(quiet=quiet, json=json)
+    _check_extra()
+    asked: dict[str, Any] = {"trials": trials, "minutes": minutes, "jobs": jobs, "refit": refit, "console": console}
+    if resume is not None:
+        once = {f"--config {config}": config, f"--run-dir {run_dir}": run_dir, f"--sampler {sampler}": sampler}
+        once["--no-prune"] = not prune
+        search = _resume(resume, data, data_dir, once, space, objective, flags, asked)
+    else:
+        asked |= {"objective": objective or "accuracy", "sampler": sampler or "tpe", "prune": prune}
+        search = _begin(data, data_dir, config, run_dir, space, flags, asked)
+    _write_page(search)
+    _summarise(search, console)
+    if json:
+        tested = {name: search.run.results[name] for name in _TESTED} if search.run else {}
+        print_json_line({"path": str(search.path), **search.results, **tested})
+
+
+def _begin(
+    data: str | None,
+    data_dir: Path | None,
+    config: Path | None,
+    run_dir: Path | None,
+    space: Path | None,
+    flags: Mapping[str, Any],
+    asked: dict[str, Any],
+) -> Search:
+    # What can be wrong with the command is found out before anything large is imported or read.
+    from eyebright.errors import SettingsError
+    from eyebright.presets import MIN_BATCH_SIZE, resolve_settings
+
+    if asked["trials"] is None and asked["minutes"] is None:
+        raise SettingsError("Say how long to search: --trials N, --minutes M, or both.")
+    resolved = resolve_settings({"data": data, **flags}, config)
+    if "validation" in resolved.given and not resolved.settings.validation:
+        raise SettingsError(
+            f"{resolved.given['validation'].quote('validation')}: a search chooses by validation images. Keep some."
+        )
+    chosen = _space(space, resolved)
+
+    from datetime import datetime
+
+    from eyebright.run_paths import check_free, default_path
+
+    path = run_dir or default_path(resolved.settings, datetime.now().astimezone(), "-search")
+    check_free(path)
+    dataset, _, settings = load_fitted(resolved, data_dir, asked["console"], progress=asked["console"] is not None)
+    settings = with_whole_paths(settings)
+    if space is None:
+        # As the preset's batch was made smaller for few images, so are those that are searched.
+        factor = settings.batch_size / resolved.settings.batch_size
+        chosen = chosen.scaled("batch_size", factor, least=MIN_BATCH_SIZE) if factor < 1 else chosen
+
+    from eyebright.tuning.tune import tune as search
+
+    return search(settings, dataset, path, space=chosen, **asked)
+
+
+def _space(file: Path | None, resolved: Resolved) -> SearchSpace:
+    """What is searched: what a file says, or what belongs to the preset and no flag has set."""
+    from eyebright.errors import SettingsError
+    from eyebright.sources import FLAGS, flag, read_layer
+    from eyebright.tuning.space import SearchSpace
+
+    if file is not None:
+        return SearchSpace.read(read_layer(file), resolved.settings)
+    space = SearchSpace.of_preset(resolved.settings)
+    fixed = {name for name, layer in resolved.given.items() if layer.source == FLAGS}
+    if {"epochs", "max_steps"} & fixed:  # each takes the place of the other
+        fixed |= {"epochs", "max_steps"}
+    left = space.without(fixed)
+    if not left.searched:
+        names = ", ".join(map(flag, sorted(fixed & space.searched.keys())))
+        raise SettingsError(f"{names}: flags set all that would be searched. Leave one out, or give --space FILE.")
+    return left
+
+
+def _resume(
+    run_dir: Path,
+    data: str | None,
+    data_dir: Path | None,
+    once: Mapping[str, object],
+    space: Path | None,
+    objective: str | None,
+    flags: Mapping[str, Any],
+    asked: dict[str, Any],
+) -> Search:
+    from eyebright.errors import RunError
+    from eyebright.run_directory import RunDirectory
+    from eyebright.sources import read_layer
+    from eyebright.tuning.record import Record
+    from eyebright.tuning.space import SearchSpace
+
+    for option, is_given in once.items():
+        if is_given:
+            raise RunError(f"{option}: has no meaning beside --resume, which goes on with a search as it is.")
+    run = RunDirectory.open_any(run_dir)
+    Record.read(run)
+    again = SearchSpace.read(read_layer(space), run.settings) if space is not None else None
+    dataset = load_run_data(run, data, data_dir, progress=asked["console"] is not None)
+
+    from eyebright.tuning.tune import resume_tuning
+
+    return resume_tuning(run_dir, dataset, space=again, objective=objective, flags=flags, **asked)
+
+
+def _check_extra() -> None:
+    """Refuse to search without the library for it.
+
+    Raises:
+        MissingExtraError: it is not here.
+    """
+    from importlib.util import find_spec
+
+    from eyebright.errors import MissingExtraError
+
+    if find_spec("optuna") is None:
+        raise MissingExtraError("The search for settings", "tune")
+
+
+def _write_page(search: Search) -> None:
+    from eyebright.report.search_page import write_search_report
+    from eyebright.run_directory import RunDirectory
+
+    write_search_report(RunDirectory.open_any(search.path), search.path / "report.html")
+
+
+def _summarise(search: Search, console: Console | None) -> None:
+    from eyebright.suggestions import command
+    from eyebright.training.progress import say
+
+    results = search.results
+    best, first, counts = results["best"], results["first"], results["trials"]
+    of = ", ".join(
+        f"{counts[state]} {state}" for state in ("finished", "pruned", "failed", "unfinished") if counts[state]
+    )
+    say(console, f"{counts['all']} trials ({of}) in {results['seconds'] / 60:.1f} minutes")
+    _say_front(results, console)
+    say(console, f"Best: trial {best['trial']}, {_figure(best)} on {results['validation_images']:,} validation images")
+    for name, value in best["values"].items():
+        say(console, f"  {name} = {value}")
+    if first["validation_accuracy"] is not None and first["trial"] != best["trial"]:
+        say(console, f"Trial 0, as it was before the search: {_figure(first)}")
+    if results["importances"]:
+        shares = ", ".join(f"{name} {share:.2f}" for name, share in results["importances"].items())
+        say(console, f"What mattered, of 1 in all: {shares}")
+    else:
+        say(console, "There are too few trials to say which settings mattered.")
+    if search.run is not None:
+        _say_test(search, console)
+    say(console, f"The search is in {search.path}. What to do next:")
+    say(console, f"  {command('train', '--config', search.path / 'best.toml')}")
+    if search.run is not None:
+        say(console, f"  {command('predict', search.run.path)} PICTURE…")
+
+
+def _figure(trial: Mapping[str, Any]) -> str:
+    low, high = trial["validation_accuracy_ci95"]
+    return f"validation accuracy {trial['validation_accuracy']:.4f} (95% interval {low:.4f} to {high:.4f})"
+
+
+def _say_front(results: Mapping[str, Any], console: Console | None) -> None:
+    from eyebright.training.progress import say
+
+    if results["front"] is None:
+        return
+    say(console, "No other trial is better in both than one of these:")
+    for one in results["front"]:
+        say(
+            console,
+            f"  Trial {one['trial']}: validation accuracy {one['validation_accuracy']:.4f}, training "
+            f"{one['train_seconds']:.1f} s, {one['parameters']:,} parameters",
+        )
+
+
+def _say_test(search: Search, console: Console | None) -> None:
+    """The one look at the test images, and what to make of it."""
+    from eyebright.ledger import LooksOfData
+    from eyebright.training.progress import say
+
+    tested, optimism = search.run.results if search.run else {}, search.results["optimism"]
+    low, high = tested["test_accuracy_ci95"]
+    say(
+        console,
+        f"Trained once more with these settings, and tested once: accuracy {tested['test_accuracy']:.4f} (95% interval "
+        f"{low:.4f} to {high:.4f}) on {tested['test_images']:,} test images",
+    )
+    better = "more" if optimism >= 0 else "less"
+    say(
+        console,
+        f"Optimism: on the validation images, by which it was chosen among {search.results['trials']['all']}, it had "
+        f"{abs(optimism):.4f} {better}. The test's is the figure to quote.",
+    )
+    looks = LooksOfData(tested.get("test_looks_of_data"), tested.get("runs_that_looked"))
+    if looks.sentence:
+        say(console, looks.sentence)

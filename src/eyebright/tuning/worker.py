@@ -1,0 +1,102 @@
+"""A process that trains parts of trials, one after the other, and says what came of each."""
+
+from __future__ import annotations
+
+import multiprocessing
+import multiprocessing.connection
+import os
+import signal
+import threading
+import traceback
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from eyebright.backend import keras
+from eyebright.data.dataset import Dataset
+from eyebright.data.passing import unpacked
+from eyebright.errors import EyebrightError, SettingsError, TrainingError, TrainingInterrupted
+from eyebright.paths import exists
+from eyebright.run_directory import RunDirectory
+from eyebright.settings import Settings
+from eyebright.training import trainer
+from eyebright.training.origins import Origins, kept_origins
+
+
+class Task(NamedTuple):
+    """A run to train: the directory that it has or is to have, its settings, which part of which trial it is."""
+
+    path: Path
+    settings: Settings
+    trial: int
+    part: int
+
+
+class Answer(NamedTuple):
+    """What came of a run.
+
+    Attributes:
+        results: of its results.json, where it was trained to its end; else None.
+        failure: why these settings cannot be trained; else "".
+        error: what ends the search; else None.
+        fault: of ours, as a traceback; else "".
+    """
+
+    results: dict[str, Any] | None = None
+    failure: str = ""
+    error: EyebrightError | None = None
+    fault: str = ""
+
+
+def work(tasks: Connection, study: Path, values: dict[str, Any]) -> None:
+    """Train what comes until nothing more does, or until the process above is gone, however it went.
+
+    Ctrl-C reaches all processes of a terminal; the one above says by SIGTERM when a run is to be saved and to stop.
+
+    Args:
+        tasks: where a `Task` comes from and its `Answer` goes to; an answer to nothing at all says that this is ready.
+        study: the search's directory.
+        values: its data set, `packed`.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if parent := multiprocessing.parent_process():
+        threading.Thread(target=_end_with, args=[parent.sentinel], daemon=True).start()
+    dataset: Dataset | None = None
+    while (task := _next(tasks)) is not None:
+        try:
+            if dataset is None:
+                dataset = unpacked(values)
+                origins = kept_origins(RunDirectory.open_any(study), dataset, None)
+            answer = _train(task, dataset, origins)
+        except EyebrightError as error:
+            answer = Answer(error=error)
+        except Exception:
+            answer = Answer(fault=traceback.format_exc())
+        tasks.send(answer)
+
+
+def _train(task: Task, dataset: Dataset, origins: Origins) -> Answer:
+    keras.utils.clear_session()  # of the run before: its graphs and pixels would stay in memory
+    try:
+        if exists(task.path):
+            return Answer(trainer.resume(task.path, dataset).results)
+        run = trainer.train(task.settings, dataset, task.path, origins=origins, trial=task.trial)
+        return Answer(run.results)
+    except TrainingInterrupted:
+        return Answer()
+    except (SettingsError, TrainingError) as error:
+        return Answer(failure=str(error))
+
+
+def _next(tasks: Connection) -> Task | None:
+    try:
+        task: Task = tasks.recv()
+    except EOFError:
+        return None
+    return task
+
+
+def _end_with(sentinel: int) -> None:
+    """End at once when the process above is gone: what is not in a checkpoint by now is trained again."""
+    multiprocessing.connection.wait([sentinel])
+    os._exit(1)

@@ -1,0 +1,132 @@
+"""The processes of a search: started as they are needed, waited for all together, stopped or replaced."""
+
+from __future__ import annotations
+
+import multiprocessing
+import signal
+from dataclasses import dataclass, field
+from multiprocessing.connection import Connection, wait
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+from types import TracebackType
+from typing import Any, NamedTuple, Self
+
+from eyebright.data.dataset import Dataset
+from eyebright.data.passing import packed
+from eyebright.tuning.worker import Answer, Task, work
+
+_GRACE = 60.0  # seconds that a run which is to stop may take for its step and its checkpoint
+
+
+class Finished(NamedTuple):
+    """A task that is over.
+
+    Attributes:
+        task: what it was.
+        answer: what came of it, or None where its process died.
+        exit_code: of a process that died, as `multiprocessing` has it: -9 after SIGKILL.
+    """
+
+    task: Task
+    answer: Answer | None
+    exit_code: int | None = None
+
+
+@dataclass
+class _Worker:
+    process: BaseProcess
+    tasks: Connection
+    task: Task | None = field(default=None)
+
+
+class Workers:
+    """Processes that train. TensorFlow cannot be forked, so each is started anew and imports what it needs.
+
+    Args:
+        jobs: how many.
+        study: the search's directory.
+        dataset: what they learn from.
+    """
+
+    def __init__(self, jobs: int, study: Path, dataset: Dataset) -> None:
+        self._jobs = jobs
+        self._arguments: tuple[Path, dict[str, Any]] = study, packed(dataset)
+        self._workers: list[_Worker] = []
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        for worker in self._workers:
+            worker.tasks.close()
+            if worker.task is not None:  # something failed: nothing waits for it any more
+                worker.process.kill()
+        for worker in self._workers:
+            worker.process.join()
+
+    @property
+    def busy(self) -> int:
+        """How many are at work."""
+        return sum(worker.task is not None for worker in self._workers)
+
+    @property
+    def idle(self) -> bool:
+        """Whether one more task can be started."""
+        return self.busy < self._jobs
+
+    def start(self, task: Task) -> None:
+        """Give a task to a process that has none."""
+        worker = next((one for one in self._workers if one.task is None), None) or self._new()
+        worker.task = task
+        worker.tasks.send(task)
+
+    def wait(self, seconds: float) -> list[Finished]:
+        """The tasks that are over, at the latest after so many seconds."""
+        busy = {worker.tasks: worker for worker in self._workers if worker.task is not None}
+        return [self._finished(busy[ready]) for ready in wait(list(busy), seconds) if isinstance(ready, Connection)]
+
+    def stop(self) -> list[Finished]:
+        """Have what is being trained saved and stopped. Returns all tasks, also those that were over by then."""
+        for worker in self._workers:
+            if worker.task is not None and worker.process.pid is not None:
+                worker.process.terminate()
+        finished: list[Finished] = []
+        while self.busy and (found := self.wait(_GRACE)):
+            finished += found
+        return finished
+
+    def _new(self) -> _Worker:
+        context = multiprocessing.get_context("spawn")
+        ours, theirs = context.Pipe()
+        process = context.Process(target=work, args=(theirs, *self._arguments), daemon=True)
+        process.start()
+        theirs.close()  # so that the end of the process is the end of what can be read
+        self._workers.append(_Worker(process, ours))
+        return self._workers[-1]
+
+    def _finished(self, worker: _Worker) -> Finished:
+        task, worker.task = worker.task, None
+        if task is None:
+            raise ValueError("this process was given nothing to do")
+        try:
+            answer: Answer = worker.tasks.recv()
+        except (EOFError, ConnectionError):  # it died: another takes its place when there is something to do
+            worker.process.join()
+            self._workers.remove(worker)
+            return Finished(task, None, worker.process.exitcode)
+        return Finished(task, answer)
+
+
+def why_it_died(exit_code: int | None) -> str:
+    """In words.
+
+    >>> why_it_died(-9), why_it_died(3)
+    ('its process was ended by SIGKILL; there may be too little memory for it', 'its process ended with 3')
+    """
+    if exit_code is None or exit_code >= 0:
+        return f"its process ended with {exit_code}"
+    name = signal.Signals(-exit_code).name
+    memory = "; there may be too little memory for it" if name == "SIGKILL" else ""
+    return f"its process was ended by {name}{memory}"
