@@ -162,7 +162,7 @@ class RunDirectory:
 
     @classmethod
     def open_any(cls, path: Path) -> Self:
-        """The same for a run, a cross-validation (it has a number of `data.folds`), several `data.seeds`, a `data.study`."""
+        """The same for a run or a directory of several: with `data.folds`, `data.seeds` or `data.study`."""
         if not is_run(path):
             raise RunError(f"{path}: {why_no_run(path)}")
         layer = read_layer(path / "settings.toml")

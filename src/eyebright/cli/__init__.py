@@ -44,8 +44,8 @@ app = typer.Typer(
     epilog="Begin with: eyebright train",
 )
 for command in (
-    train, tune, check, find_lr, evaluate, report, calibrate, inspect, robustness, compare, runs, reproduce, package, export,
-    predict, serve, key, explain, plot, show_batch, tensorboard, datasets,
+    train, tune, check, find_lr, evaluate, report, calibrate, inspect, robustness, compare, runs, reproduce, package,
+    export, predict, serve, key, explain, plot, show_batch, tensorboard, datasets,
 ):  # fmt: skip
     app.command()(command)
 app.add_typer(cache.app, name="cache")

@@ -51,7 +51,7 @@ def report(
     Figures with their intervals, curves, calibration, the confusion matrix with its pictures, the worst pictures, and
     how to have the run again, in one file that needs no network. All of it comes from what the run kept of its test,
     and is no look at the test images; --robustness takes validation images. Without the run's data there is a report,
-    too, without pictures. Of a training with several seeds and of a cross-validation it is a page of their figures.
+    too, without pictures. Of several seeds, a cross-validation and a search it is a page of their figures.
     """
     from eyebright.report.page import write_report
     from eyebright.report.series_page import write_series_report
@@ -62,7 +62,12 @@ def report(
     path = _checked(output or run / _FILE)
     check_writable(path)
     missing = ""
-    if directory.data.folds or directory.data.seeds:
+    if directory.data.study:
+        _refuse(directory, {"--data": data, "--compare": compare, "--robustness": robustness})
+        from eyebright.report.search_page import write_search_report  # it needs Optuna, which other pages do not
+
+        written = write_search_report(directory, path)
+    elif directory.data.folds or directory.data.seeds:
         _refuse(directory, {"--data": data, "--compare": compare, "--robustness": robustness})
         written = write_series_report(directory, path)
     else:

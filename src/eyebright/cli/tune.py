@@ -12,12 +12,10 @@ from eyebright.cli.flags import with_settings_flags
 from eyebright.cli.options import DataDir
 from eyebright.cli.output import console_for, print_json_line
 from eyebright.cli.run_data import load_fitted, load_run_data, with_whole_paths
+from eyebright.cli.search import summarise_search
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
     from eyebright.presets import Resolved
-    from eyebright.settings import Settings
     from eyebright.tuning.space import SearchSpace
     from eyebright.tuning.tune import Search
 
@@ -98,11 +96,11 @@ def tune(
     ] = False,
     **flags: Any,
 ) -> None:
-    """Search for settings that are better than a preset's on validation images; train with the best, and test that once.
+    """Search for settings better than a preset's on validation images; train with the best, and test that once.
 
     Trial 0 has the settings that the preset, --config and the flags give; what flags set is not searched (but with
-    --space). Other trials first run for a ninth of their length, then for a third, and the best of them to the end, each
-    time from the start. No trial meets the test images. The result is in best.toml, which eyebright train --config
+    --space). Trials first run for a ninth of their length, then for a third, and the best of them to the end, each time
+    from the start. No trial meets the test images. The result is in best.toml, which eyebright train --config
     takes, trials.csv, report.html, and a run of the best settings.
     """
     console = console_for(quiet=quiet, json=json)
@@ -116,7 +114,7 @@ def tune(
         asked |= {"objective": objective or "accuracy", "sampler": sampler or "tpe", "prune": prune}
         search = _begin(data, data_dir, config, run_dir, space, flags, asked)
     _write_page(search)
-    _summarise(search, console)
+    summarise_search(search, console)
     if json:
         tested = {name: search.run.results[name] for name in _TESTED} if search.run else {}
         print_json_line({"path": str(search.path), **search.results, **tested})
@@ -229,74 +227,3 @@ def _write_page(search: Search) -> None:
     from eyebright.run_directory import RunDirectory
 
     write_search_report(RunDirectory.open_any(search.path), search.path / "report.html")
-
-
-def _summarise(search: Search, console: Console | None) -> None:
-    from eyebright.suggestions import command
-    from eyebright.training.progress import say
-
-    results = search.results
-    best, first, counts = results["best"], results["first"], results["trials"]
-    of = ", ".join(
-        f"{counts[state]} {state}" for state in ("finished", "pruned", "failed", "unfinished") if counts[state]
-    )
-    say(console, f"{counts['all']} trials ({of}) in {results['seconds'] / 60:.1f} minutes")
-    _say_front(results, console)
-    say(console, f"Best: trial {best['trial']}, {_figure(best)} on {results['validation_images']:,} validation images")
-    for name, value in best["values"].items():
-        say(console, f"  {name} = {value}")
-    if first["validation_accuracy"] is not None and first["trial"] != best["trial"]:
-        say(console, f"Trial 0, as it was before the search: {_figure(first)}")
-    if results["importances"]:
-        shares = ", ".join(f"{name} {share:.2f}" for name, share in results["importances"].items())
-        say(console, f"What mattered, of 1 in all: {shares}")
-    else:
-        say(console, "There are too few trials to say which settings mattered.")
-    if search.run is not None:
-        _say_test(search, console)
-    say(console, f"The search is in {search.path}. What to do next:")
-    say(console, f"  {command('train', '--config', search.path / 'best.toml')}")
-    if search.run is not None:
-        say(console, f"  {command('predict', search.run.path)} PICTURE…")
-
-
-def _figure(trial: Mapping[str, Any]) -> str:
-    low, high = trial["validation_accuracy_ci95"]
-    return f"validation accuracy {trial['validation_accuracy']:.4f} (95% interval {low:.4f} to {high:.4f})"
-
-
-def _say_front(results: Mapping[str, Any], console: Console | None) -> None:
-    from eyebright.training.progress import say
-
-    if results["front"] is None:
-        return
-    say(console, "No other trial is better in both than one of these:")
-    for one in results["front"]:
-        say(
-            console,
-            f"  Trial {one['trial']}: validation accuracy {one['validation_accuracy']:.4f}, training "
-            f"{one['train_seconds']:.1f} s, {one['parameters']:,} parameters",
-        )
-
-
-def _say_test(search: Search, console: Console | None) -> None:
-    """The one look at the test images, and what to make of it."""
-    from eyebright.ledger import LooksOfData
-    from eyebright.training.progress import say
-
-    tested, optimism = search.run.results if search.run else {}, search.results["optimism"]
-    low, high = tested["test_accuracy_ci95"]
-    say(
-        console,
-        f"Trained once more with these settings, and tested once: accuracy {tested['test_accuracy']:.4f} (95% interval "
-        f"{low:.4f} to {high:.4f}) on {tested['test_images']:,} test images",
-    )
-    better = "more" if optimism >= 0 else "less"
-    say(
-        console,
-        f"Optimism: on the validation images, by which it was chosen among {search.results['trials']['all']}, it had "
-        f"{abs(optimism):.4f} {better}. The test's is the figure to quote.",
-    )
-    looks = LooksOfData(tested.get("test_looks_of_data"), tested.get("runs_that_looked"))
-    if looks.sentence:
-        say(console, looks.sentence)

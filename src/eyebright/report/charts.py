@@ -43,6 +43,7 @@ class Line:
         interval: the lower and the upper ends of each point's interval, as a band; None for none.
         dashed: rather than drawn through.
         points: whether each point is marked.
+        joined: whether a line goes from point to point.
     """
 
     name: str
@@ -51,6 +52,7 @@ class Line:
     interval: tuple[Sequence[float], Sequence[float]] | None = None
     dashed: bool = False
     points: bool = False
+    joined: bool = True
 
 
 def line_chart(
@@ -60,6 +62,7 @@ def line_chart(
     *,
     labels: tuple[str, str],
     size: tuple[float, float] = (4.6, 3.2),
+    log_x: bool = False,
     log_y: bool = False,
     unit_square: bool = False,
     limits: tuple[float, float] | None = None,
@@ -72,7 +75,8 @@ def line_chart(
         lines: two at most.
         labels: of the axes x and y.
         size: width and height, inches; it grows and shrinks with the page.
-        log_y: whether y is on a logarithmic scale.
+        log_x: whether x is on a logarithmic scale.
+        log_y: whether y is.
         unit_square: whether both axes reach from 0 to 1, with the diagonal drawn.
         limits: of y; None for those of the points.
 
@@ -94,7 +98,7 @@ def line_chart(
         figure = Figure(figsize=size, layout="constrained")
         axes = figure.subplots()
         for line, colour in zip(lines, _SERIES, strict=False):
-            style, marker = ("--" if line.dashed else "-"), ("o" if line.points else "")
+            style, marker = ("--" if line.dashed else "-" if line.joined else ""), ("o" if line.points else "")
             axes.plot(line.x, line.y, style, marker=marker, ms=4, lw=1.5, color=colour, label=line.name or "_none")
             if line.interval is not None:
                 axes.fill_between(line.x, *line.interval, color=colour, alpha=0.2, linewidth=0)
@@ -103,11 +107,13 @@ def line_chart(
             axes.set(xlim=(0, 1), ylim=(0, 1.01))
         axes.set(xlabel=labels[0], ylabel=labels[1], **({"ylim": limits} if limits else {}))
         axes.grid(linewidth=0.6)
-        if log_y:
-            axes.set_yscale("log")
-            axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-            axes.yaxis.set_major_formatter("{x:g}")
-            axes.yaxis.set_minor_formatter(NullFormatter())
+        for axis, is_log in (("x", log_x), ("y", log_y)):
+            if is_log:
+                axes.set(**{f"{axis}scale": "log"})
+                scale = axes.xaxis if axis == "x" else axes.yaxis
+                scale.set_major_locator(LogLocator(subs=(1, 2, 5)))
+                scale.set_major_formatter("{x:g}")
+                scale.set_minor_formatter(NullFormatter())
         if any(line.name for line in lines):
             axes.legend(fontsize=9)
         buffer = io.StringIO()

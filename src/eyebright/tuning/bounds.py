@@ -1,4 +1,4 @@
-"""The bounds of one setting in a search space: a range or choices, perhaps under a condition; and what is wrong with them."""
+"""The bounds of one setting in a search space: a range or choices, perhaps under a condition."""
 
 from __future__ import annotations
 
@@ -7,7 +7,14 @@ from collections.abc import Mapping
 from typing import Any, Self, get_args, get_origin
 
 from pydantic import (
-    BaseModel, ConfigDict, StrictBool, StrictFloat, StrictInt, StrictStr, ValidationError, field_validator,
+    BaseModel,
+    ConfigDict,
+    StrictBool,
+    StrictFloat,
+    StrictInt,
+    StrictStr,
+    ValidationError,
+    field_validator,
     model_validator,
 )  # fmt: skip
 from pydantic_core import PydanticCustomError

@@ -34,7 +34,7 @@ Sampler = Literal["tpe", "random"]
 # Shares of a trial's length, in ninths, after which all but the best third end (successive halving, asynchronous: Li et
 # al., "A system for massively parallel hyperparameter tuning", 2020). Each is a run of its own from the first step to
 # the last, its schedule scaled to its length, rather than a look at a longer run that is under way: amid a schedule, at
-# a high rate, accuracy says little of where it ends. What that costs is 4/9 of a run for each trial that goes all the way.
+# a high rate, accuracy says little of where it ends. It costs 4/9 of a run for each trial that goes all the way.
 PARTS = (1, 3, 9)
 WHOLE = PARTS[-1]
 SECOND_FIGURE = {"accuracy-time": "train_seconds", "accuracy-parameters": "parameters"}

@@ -15,7 +15,6 @@ from eyebright.data.dataset import Dataset
 from eyebright.errors import RunError
 from eyebright.metrics.intervals import wilson_interval
 from eyebright.paths import exists
-from eyebright.run_directory import RunDirectory
 from eyebright.run_paths import best_path
 from eyebright.settings import Settings
 from eyebright.storage import make_directory, write_file
@@ -141,7 +140,6 @@ def _front(rows: Sequence[TrialRow], second: str) -> list[TrialRow]:
 
 def _table(study: Study, rows: Sequence[TrialRow], front: Sequence[TrialRow] | None) -> bytes:
     """trials.csv: a line a trial. Accuracy is that of its longest part, by `length` of 1."""
-    base = study.run.settings
     names = list(study.space.searched)
     columns = [
         "trial",
@@ -158,8 +156,7 @@ def _table(study: Study, rows: Sequence[TrialRow], front: Sequence[TrialRow] | N
     writer.writeheader()
     numbers = {row.number for row in front or ()}
     for row in rows:
-        values = trial_values(row, base, names)
-        line = {"trial": row.number, "state": row.state, "failure": row.failure, **values}
+        line = {"trial": row.number, "state": row.state, "failure": row.failure, **study.shown_values(row)}
         if row.parts:
             line |= {name: row.last[name] for name in _FIGURES}
             line |= {
@@ -172,17 +169,11 @@ def _table(study: Study, rows: Sequence[TrialRow], front: Sequence[TrialRow] | N
     return content.getvalue().encode()
 
 
-def trial_values(row: TrialRow, base: Settings, names: Sequence[str]) -> dict[str, Any]:
-    """The values of what is searched in a trial: in the first one also those that lie outside the space."""
-    own = base.to_dict() if row.number == 0 else {}
-    return {name: row.values.get(name, own.get(name)) for name in names}
-
-
 def _why_none(study: Study, rows: Sequence[TrialRow]) -> str:
     path = study.run.path
     failed = next((row for row in rows if row.state == "failed"), None)
     if failed is not None and all(row.state == "failed" for row in rows):
-        return f"{path}: all {len(rows)} trials failed. The first: {failed.failure} Begin a new search with other settings."
+        return f"{path}: all {len(rows)} trials failed. The first: {failed.failure} Begin another search."
     go_on = command("tune", "--resume", path, "--minutes")
     return (
         f"{path}: no trial was finished in {study.record.minutes:g} minutes. Everything is saved; give it more in all: "

@@ -97,7 +97,7 @@ class SearchSpace:
         return chosen
 
     def of_settings(self, settings: Settings) -> tuple[dict[str, Any], list[str]]:
-        """The values that settings have of what is searched, as far as they lie within it, and the names of the rest."""
+        """The values that settings have of what is searched, as far as they lie within it, and what does not."""
         inside: dict[str, Any] = {}
         outside: list[str] = []
         for name in self.searched:

@@ -145,6 +145,14 @@ class Study:
         """All trials that were begun, in their order."""
         return [_row(trial) for trial in self._study.get_trials(deepcopy=False) if trial.user_attrs.get(_BEGUN)]
 
+    def shown_values(self, row: TrialRow) -> dict[str, Any]:
+        """A trial's values of all that is searched, None where a condition left one out.
+
+        Of trial 0 these are also the values that lie outside the space, of which the sampler knows nothing.
+        """
+        own = self.run.settings if row.number == 0 else None
+        return {name: row.values.get(name, getattr(own, name, None)) for name in self.space.searched}
+
     @property
     def seconds(self) -> float:
         """How long the search has been at work, in all processes."""
