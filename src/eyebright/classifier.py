@@ -28,7 +28,7 @@ from eyebright.known_images import KnownImages
 from eyebright.metrics.calibration import Calibration
 from eyebright.paths import is_file
 from eyebright.picture_options import DEFAULT_FIT, FITS, Fit
-from eyebright.run_paths import is_run, member_paths
+from eyebright.run_paths import is_run, member_paths, study_run
 from eyebright.settings import TestTimeAugmentation
 from eyebright.suggestions import command
 from eyebright.views import Answers, Logits, ViewedLogits
@@ -325,6 +325,8 @@ def _why_none(path: Path) -> str:
     members = next(iter(member_paths(path).values()), [])
     if members:
         return f"there are {len(members)} runs in it. Give one of them, for example {members[0]}."
+    if (best := study_run(path)) is not None:
+        return f"this is a search for settings. Give the run of the best of them: {best}."
     if is_run(path):
         return f"this run is not finished. Go on with it: {command('train', '--resume', path)}"
     return "no saved classifier is there (a finished run has one in its model/)."

@@ -19,7 +19,7 @@ report.html            what `eyebright report` makes of all this, on request
 The directory of a cross-validation has settings.toml, data.json (with the number of folds) and results.json, too;
 beside them out_of_fold.npz, and a run's directory for each fold, fold-1/ and so on. Its learnt_images.npz is of what
 all its runs begin with alone. That of runs of several seeds is the same, without out_of_fold.npz, and with seed-0/ and
-so on. For that of a search for settings see tuning/study.py.
+so on. For that of a search for settings see tuning/record.py.
 """
 
 from __future__ import annotations
@@ -154,10 +154,8 @@ class RunDirectory:
                 f"{seed_path(path, run.settings.seed)}."
             )
         if run.data.study:
-            raise RunError(
-                f"{path}: this is a search for settings. Give the run of those that it found, for example "
-                f"{study_run(path) or path / 'best-trial-0'}."
-            )
+            best = study_run(path) or "it has none yet"
+            raise RunError(f"{path}: this is a search for settings. Give the run of the best of them: {best}.")
         return run
 
     @classmethod

@@ -70,7 +70,8 @@ def test_there_is_a_line_a_trial_and_one_look_at_the_test_images(npz, space, tmp
     assert {name: answer[name] for name in results} == results
     assert answer["test_accuracy_ci95"][0] <= answer["test_accuracy"] <= answer["test_accuracy_ci95"][1]
     assert process("train", "--resume", search).err.startswith(f"RunError: {search}: this is of a search.")
-    assert "this is a search for settings. Give the run" in process("evaluate", search).err
+    for asked in (("evaluate", search), ("compare", search, search), ("predict", search, "x.png")):
+        assert f"this is a search for settings. Give the run of the best of them: {search}" in process(*asked).err
     assert process("report", search).code == 0
     taken = process("train", "--config", search / "best.toml", "--run-dir", tmp_path / "again", "--json", "--quiet")
     best_run = json.loads((search / results["run"] / "results.json").read_text())
@@ -82,7 +83,7 @@ def test_there_is_a_line_a_trial_and_one_look_at_the_test_images(npz, space, tmp
     [
         ((), "Say how long to search: --trials N, --minutes M, or both."),
         (("--trials", 0), "--trials 0: a search has at least 1 trial."),
-        (("--trials", 3, "--jobs", 0), "--jobs 0: give 1 to"),
+        (("--trials", 3, "--jobs", 0), "--jobs 0: give at least 1"),
         (("--trials", 3, "--validation", 0), "--validation 0.0: a search chooses by validation images."),
         (("--trials", 3, "--model", "softmax", "--preset", "tutorial", "--learning-rate", 0.1, "--batch-size", 20,
           "--max-steps", 20), "--batch-size, --learning-rate, --max-steps: flags set all that would be searched."),

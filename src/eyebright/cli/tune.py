@@ -132,9 +132,9 @@ def _begin(
     # What can be wrong with the command is found out before anything large is imported or read.
     from eyebright.errors import SettingsError
     from eyebright.presets import MIN_BATCH_SIZE, resolve_settings
+    from eyebright.tuning.record import check_amounts
 
-    if asked["trials"] is None and asked["minutes"] is None:
-        raise SettingsError("Say how long to search: --trials N, --minutes M, or both.")
+    check_amounts(asked["trials"], asked["minutes"], asked["jobs"])
     resolved = resolve_settings({"data": data, **flags}, config)
     if "validation" in resolved.given and not resolved.settings.validation:
         raise SettingsError(

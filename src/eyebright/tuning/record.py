@@ -24,7 +24,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from eyebright.errors import RunError
+from eyebright.errors import RunError, SettingsError
 from eyebright.run_directory import RunDirectory
 from eyebright.storage import json_bytes, write_file
 from eyebright.suggestions import command
@@ -95,3 +95,19 @@ class Record(BaseModel):
     def parts(self) -> tuple[int, ...]:
         """After which ninths of its length a trial is judged, its whole length last."""
         return PARTS if self.pruned else (WHOLE,)
+
+
+def check_amounts(trials: int | None, minutes: float | None, jobs: int) -> None:
+    """Refuse a search without an end, or without a beginning.
+
+    Raises:
+        SettingsError: neither trials nor minutes, or a number that is none of trials, minutes or jobs.
+    """
+    if trials is None and minutes is None:
+        raise SettingsError("Say how long to search: --trials N, --minutes M, or both.")
+    if trials is not None and trials < 1:
+        raise SettingsError(f"--trials {trials}: a search has at least 1 trial.")
+    if minutes is not None and not 0 < minutes < float("inf"):
+        raise SettingsError(f"--minutes {minutes:g}: give a number above 0.")
+    if jobs < 1:
+        raise SettingsError(f"--jobs {jobs}: give at least 1.")

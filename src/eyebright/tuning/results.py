@@ -12,7 +12,7 @@ from rich.console import Console
 
 from eyebright.backend import versions
 from eyebright.data.dataset import Dataset
-from eyebright.errors import RunError
+from eyebright.errors import RunError, TrainingInterrupted
 from eyebright.metrics.intervals import wilson_interval
 from eyebright.paths import exists
 from eyebright.run_paths import best_path
@@ -27,6 +27,7 @@ from eyebright.tuning.record import SECOND_FIGURE, WHOLE
 from eyebright.tuning.space import trial_settings
 from eyebright.tuning.study import Study, TrialRow, best_of
 
+_TITLE = "Best settings"  # of the bar of their run
 _FIGURES = ("validation_accuracy", "train_seconds", "parameters")
 
 
@@ -81,11 +82,18 @@ def train_best(study: Study, dataset: Dataset, number: int, console: Console | N
     """
     path = best_path(study.run.path, number)
     say(console, f"Training once more with the settings of trial {number}, to be tested: {path}")
-    if exists(path):
-        return trainer.resume(path, dataset, console=console, title="Best settings")
-    origins = kept_origins(study.run, dataset, console)
-    settings = _refit_settings(study, number)
-    return trainer.train(settings, dataset, path, console=console, title="Best settings", origins=origins)
+    try:
+        if exists(path):
+            return trainer.resume(path, dataset, console=console, title=_TITLE)
+        origins = kept_origins(study.run, dataset, console)
+        return trainer.train(
+            _refit_settings(study, number), dataset, path, console=console, title=_TITLE, origins=origins
+        )
+    except TrainingInterrupted as error:
+        what, go_on = str(error).partition(";")[0], command("tune", "--resume", study.run.path)
+        raise TrainingInterrupted(
+            f"{_TITLE}: {what}; everything is saved. Go on with: {go_on}", error.exit_code - 128
+        ) from error
 
 
 def with_test(results: Mapping[str, Any], run: trainer.Run) -> dict[str, Any]:

@@ -51,7 +51,7 @@ def search(study: Study, dataset: Dataset, jobs: int, threads: int, console: Con
     with (
         Interrupts() as interrupts,
         TrialProgress(console, study.record) as progress,
-        Workers(jobs, study.run.path, dataset) as workers,
+        Workers(jobs, threads, study.run.path, dataset) as workers,
     ):
         progress.begin(study.rows())
         while True:

@@ -10,7 +10,7 @@ from typing import Any
 
 from rich.console import Console
 
-from eyebright.backend import available_threads
+from eyebright.backend import available_threads, set_threads
 from eyebright.data.dataset import Dataset
 from eyebright.data.split import Split, split_dataset
 from eyebright.errors import RunError, SettingsError
@@ -24,7 +24,7 @@ from eyebright.training.learnt_images import FILE, image_keys
 from eyebright.training.origins import kept_origins, load_origins
 from eyebright.training.preparation import settle
 from eyebright.training.progress import say, say_split
-from eyebright.tuning.record import SECOND_FIGURE, Objective, Record, Sampler
+from eyebright.tuning.record import SECOND_FIGURE, Objective, Record, Sampler, check_amounts
 from eyebright.tuning.results import train_best, with_test, write_findings
 from eyebright.tuning.search import search
 from eyebright.tuning.space import SearchSpace
@@ -99,6 +99,7 @@ def tune(
     run_dir = Path(run_dir)
     check_free(run_dir)
     check_amounts(trials, minutes, jobs)
+    _threads_of_a_job(settings, jobs)
     space = space or SearchSpace.of_preset(settings)
     given = settings.validation
     if not given and "validation" not in dataset.splits:
@@ -159,7 +160,8 @@ def resume_tuning(
     record = Record.read(run)
     with run.locked():
         run.check_same_data(dataset)
-        check_amounts(trials or record.trials, minutes or record.minutes, jobs)
+        check_amounts(record.trials if trials is None else trials, record.minutes if minutes is None else minutes, jobs)
+        _threads_of_a_job(run.settings, jobs)
         _check_same(run, record, space, objective)
         check_flags(run, flags or {}, "search")
         more = {name: value for name, value in (("trials", trials), ("minutes", minutes)) if value is not None}
@@ -171,30 +173,26 @@ def resume_tuning(
             record = record.model_copy(update=more)
             record.write(run)
         (run.path / "results.json").unlink(missing_ok=True)
+        set_threads(run.settings.threads or available_threads())
         kept_origins(run, dataset, console).keep(run)
         return _finish(Study(run, record), dataset, jobs, refit=refit, console=console)
 
 
-def check_amounts(trials: int | None, minutes: float | None, jobs: int) -> None:
-    """Refuse a search without an end, or without a beginning.
+def _threads_of_a_job(settings: Settings, jobs: int) -> int:
+    """How many threads each of some trials at once computes with.
 
     Raises:
-        SettingsError: neither trials nor minutes, or a number that is none of trials, minutes or jobs.
+        SettingsError: there are more jobs than processors.
     """
-    if trials is None and minutes is None:
-        raise SettingsError("Say how long to search: --trials N, --minutes M, or both.")
-    if trials is not None and trials < 1:
-        raise SettingsError(f"--trials {trials}: a search has at least 1 trial.")
-    if minutes is not None and not 0 < minutes < float("inf"):
-        raise SettingsError(f"--minutes {minutes:g}: give a number above 0.")
     threads = available_threads()
-    if not 1 <= jobs <= threads:
+    if jobs > threads:
         raise SettingsError(f"--jobs {jobs}: give 1 to {threads}, as many as there are processors.")
+    return max(1, (settings.threads or threads) // jobs)
 
 
 def _finish(study: Study, dataset: Dataset, jobs: int, *, refit: bool, console: Console | None) -> Search:
     run = study.run
-    search(study, dataset, jobs, max(1, (run.settings.threads or available_threads()) // jobs), console)
+    search(study, dataset, jobs, _threads_of_a_job(run.settings, jobs), console)
     results: dict[str, Any] = {**write_findings(study), "run": None, "optimism": None}
     best = None
     if refit:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import multiprocessing.connection
 import os
+import shutil
 import signal
 import threading
 import traceback
@@ -12,7 +13,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from eyebright.backend import keras
+from eyebright.backend import keras, set_threads
 from eyebright.data.dataset import Dataset
 from eyebright.data.passing import unpacked
 from eyebright.errors import EyebrightError, SettingsError, TrainingError, TrainingInterrupted
@@ -48,14 +49,15 @@ class Answer(NamedTuple):
     fault: str = ""
 
 
-def work(tasks: Connection, study: Path, values: dict[str, Any]) -> None:
+def work(tasks: Connection, study: Path, threads: int, values: dict[str, Any]) -> None:
     """Train what comes until nothing more does, or until the process above is gone, however it went.
 
     Ctrl-C reaches all processes of a terminal; the one above says by SIGTERM when a run is to be saved and to stop.
 
     Args:
-        tasks: where a `Task` comes from and its `Answer` goes to; an answer to nothing at all says that this is ready.
+        tasks: where a `Task` comes from and its `Answer` goes to.
         study: the search's directory.
+        threads: to compute with.
         values: its data set, `packed`.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -65,9 +67,10 @@ def work(tasks: Connection, study: Path, values: dict[str, Any]) -> None:
     while (task := _next(tasks)) is not None:
         try:
             if dataset is None:
+                set_threads(threads)
                 dataset = unpacked(values)
                 origins = kept_origins(RunDirectory.open_any(study), dataset, None)
-            answer = _train(task, dataset, origins)
+            answer = _train(task, dataset, origins, threads)
         except EyebrightError as error:
             answer = Answer(error=error)
         except Exception:
@@ -75,9 +78,12 @@ def work(tasks: Connection, study: Path, values: dict[str, Any]) -> None:
         tasks.send(answer)
 
 
-def _train(task: Task, dataset: Dataset, origins: Origins) -> Answer:
+def _train(task: Task, dataset: Dataset, origins: Origins, threads: int) -> Answer:
     keras.utils.clear_session()  # of the run before: its graphs and pixels would stay in memory
     try:
+        if exists(task.path) and RunDirectory.open(task.path).settings.threads != threads:
+            # The search goes on with another number of jobs. A process cannot change its threads: it begins anew.
+            shutil.rmtree(task.path)
         if exists(task.path):
             return Answer(trainer.resume(task.path, dataset).results)
         run = trainer.train(task.settings, dataset, task.path, origins=origins, trial=task.trial)

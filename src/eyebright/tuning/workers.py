@@ -44,13 +44,14 @@ class Workers:
 
     Args:
         jobs: how many.
+        threads: that each of them computes with.
         study: the search's directory.
         dataset: what they learn from.
     """
 
-    def __init__(self, jobs: int, study: Path, dataset: Dataset) -> None:
+    def __init__(self, jobs: int, threads: int, study: Path, dataset: Dataset) -> None:
         self._jobs = jobs
-        self._arguments: tuple[Path, dict[str, Any]] = study, packed(dataset)
+        self._arguments: tuple[Path, int, dict[str, Any]] = study, threads, packed(dataset)
         self._workers: list[_Worker] = []
 
     def __enter__(self) -> Self:
