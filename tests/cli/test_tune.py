@@ -44,7 +44,7 @@ def wait_for(happened, seconds=90.0):
         time.sleep(0.02)
 
 
-def test_there_is_a_line_a_trial_and_one_look_at_the_test_images(npz, space, tmp_path, monkeypatch, process):
+def test_there_is_a_line_a_trial_and_one_look_at_the_test_images(npz, space, tmp_path, monkeypatch, process, command):
     monkeypatch.setenv("EYEBRIGHT_LEDGER", str(tmp_path / "ledger.json"))
     search = tmp_path / "search"
     code, out, err = process("tune", npz, "--space", space, "--trials", 3, "--run-dir", search, *SHORT)
@@ -63,16 +63,16 @@ def test_there_is_a_line_a_trial_and_one_look_at_the_test_images(npz, space, tmp
     page = (search / "report.html").read_text()
     assert "<script" not in page
     assert "http://" not in page.replace("http://www.w3.org/", "")
-    again = process("tune", "--resume", search, "--json")
+    again = command("tune", "--resume", search, "--json")
     assert again.code == 0
     assert f"{search}: this search is finished." in again.err
     answer = json.loads(again.out)
     assert {name: answer[name] for name in results} == results
     assert answer["test_accuracy_ci95"][0] <= answer["test_accuracy"] <= answer["test_accuracy_ci95"][1]
-    assert process("train", "--resume", search).err.startswith(f"RunError: {search}: this is of a search.")
+    assert command("train", "--resume", search).err.startswith(f"RunError: {search}: this is of a search.")
     for asked in (("evaluate", search), ("compare", search, search), ("predict", search, "x.png")):
-        assert f"this is a search for settings. Give the run of the best of them: {search}" in process(*asked).err
-    assert process("report", search).code == 0
+        assert f"this is a search for settings. Give the run of the best of them: {search}" in command(*asked).err
+    assert command("report", search).code == 0
     taken = process("train", "--config", search / "best.toml", "--run-dir", tmp_path / "again", "--json", "--quiet")
     best_run = json.loads((search / results["run"] / "results.json").read_text())
     assert json.loads(taken.out)["weights_sha256"] == best_run["weights_sha256"]
@@ -132,7 +132,7 @@ def test_a_signal_saves_everything_and_says_how_to_go_on(npz, space, tmp_path, s
     code, out, err = process("tune", "--resume", search, npz, "--trials", 6, "--no-refit", "--json", "--quiet")
     assert (code, err) == (0, "")
     assert json.loads(out)["trials"]["unfinished"] == 0
-    assert over(search)[: len(known)] == known
+    assert [row for row in over(search) if row[0] in {number for number, *_ in known}] == known
     assert len({number for number, *_ in over(search)}) >= 6
 
 

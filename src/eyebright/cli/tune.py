@@ -16,6 +16,7 @@ from eyebright.cli.search import summarise_search
 
 if TYPE_CHECKING:
     from eyebright.presets import Resolved
+    from eyebright.tuning.record import Objective
     from eyebright.tuning.space import SearchSpace
     from eyebright.tuning.tune import Search
 
@@ -107,7 +108,11 @@ def tune(
     _check_extra()
     asked: dict[str, Any] = {"trials": trials, "minutes": minutes, "jobs": jobs, "refit": refit, "console": console}
     if resume is not None:
-        once = {f"--config {config}": config, f"--run-dir {run_dir}": run_dir, f"--sampler {sampler}": sampler}
+        once: dict[str, object] = {
+            f"--config {config}": config,
+            f"--run-dir {run_dir}": run_dir,
+            f"--sampler {sampler}": sampler,
+        }
         once["--no-prune"] = not prune
         search = _resume(resume, data, data_dir, once, space, objective, flags, asked)
     else:
@@ -185,7 +190,7 @@ def _resume(
     data_dir: Path | None,
     once: Mapping[str, object],
     space: Path | None,
-    objective: str | None,
+    objective: Objective | None,
     flags: Mapping[str, Any],
     asked: dict[str, Any],
 ) -> Search:

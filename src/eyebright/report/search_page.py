@@ -88,6 +88,7 @@ def _front_chart(rows: Sequence[TrialRow], results: dict[str, Any], record: Reco
     if len(finished) < _FEW:
         return None
     front = sorted((one[second], one["validation_accuracy"]) for one in results["front"])
+    costs, accuracies = zip(*front, strict=True)
     description = (
         f"Validation accuracy over {_UNITS[second]} of {len(finished)} trials; {len(front)} of them are not beaten in "
         "both by any other. The table below has the figures."
@@ -100,7 +101,7 @@ def _front_chart(rows: Sequence[TrialRow], results: dict[str, Any], record: Reco
             points=True,
             joined=False,
         ),
-        Line("not beaten in both", *zip(*front, strict=True), points=True),
+        Line("not beaten in both", costs, accuracies, points=True),
     ]
     return line_chart("front", description, lines, labels=(_UNITS[second], "validation accuracy"))
 

@@ -123,7 +123,7 @@ class SearchSpace:
         one = self.searched[name]
 
         def scale(value: Any) -> int:
-            return max(least, round(value * factor))
+            return max(least, int(round(value * factor)))
 
         if one.choices is not None:
             changed = Searched(choices=tuple(dict.fromkeys(map(scale, one.choices))), when=one.when)

@@ -237,7 +237,7 @@ def _load(path: Path, record: Record) -> optuna.Study:
     return optuna.create_study(
         storage=storage,
         study_name=_NAME,
-        directions=["maximize", *(["minimize"] if record.objective in SECOND_FIGURE else [])],
+        directions=["maximize", "minimize"] if record.objective in SECOND_FIGURE else ["maximize"],
         pruner=optuna.pruners.SuccessiveHalvingPruner(min_resource=PARTS[0], reduction_factor=PARTS[1]),
         load_if_exists=True,
     )

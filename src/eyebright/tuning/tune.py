@@ -226,8 +226,8 @@ def _check_same(run: RunDirectory, record: Record, space: SearchSpace | None, ob
 
 def _check_batch_size(space: SearchSpace, split: Split) -> None:
     one = space.searched.get("batch_size")
-    largest = max(one.choices or one.range) if one is not None else 0
-    if one is not None and largest > len(split.train):
+    largest = max(map(int, one.choices or one.range)) if one is not None else 0
+    if largest > len(split.train):
         raise SettingsError(
             f"The search space: [batch_size] goes to {largest}, more than the training set has "
             f"({len(split.train):,} images). Give less."
