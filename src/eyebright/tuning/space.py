@@ -123,7 +123,8 @@ class SearchSpace:
         one = self.searched[name]
 
         def scale(value: Any) -> int:
-            return max(least, int(round(value * factor)))
+            scaled: int = round(value * factor)
+            return max(least, scaled)
 
         if one.choices is not None:
             changed = Searched(choices=tuple(dict.fromkeys(map(scale, one.choices))), when=one.when)
