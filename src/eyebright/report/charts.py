@@ -30,6 +30,7 @@ _STYLE = {
     "axes.spines.right": False,
 }
 _POINTS = 72  # an inch has
+_FEW_TICKS = 100.0  # times that an axis reaches, above which a logarithmic one has ticks at powers of ten alone
 
 
 @dataclass(frozen=True)
@@ -98,8 +99,9 @@ def line_chart(
         figure = Figure(figsize=size, layout="constrained")
         axes = figure.subplots()
         for line, colour in zip(lines, _SERIES, strict=False):
-            style, marker = ("--" if line.dashed else "-" if line.joined else ""), ("o" if line.points else "")
-            axes.plot(line.x, line.y, style, marker=marker, ms=4, lw=1.5, color=colour, label=line.name or "_none")
+            dashes, marker = ("--" if line.dashed else "-" if line.joined else "none"), ("o" if line.points else "")
+            look: Any = {"ls": dashes, "marker": marker, "ms": 4, "lw": 1.5, "color": colour}
+            axes.plot(line.x, line.y, label=line.name or "_none", **look)
             if line.interval is not None:
                 axes.fill_between(line.x, *line.interval, color=colour, alpha=0.2, linewidth=0)
         if unit_square:
@@ -111,7 +113,8 @@ def line_chart(
             if is_log:
                 axes.set(**{f"{axis}scale": "log"})
                 scale = axes.xaxis if axis == "x" else axes.yaxis
-                scale.set_major_locator(LogLocator(subs=(1, 2, 5)))
+                ends = scale.get_view_interval()
+                scale.set_major_locator(LogLocator(subs=(1, 2, 5) if ends[1] < _FEW_TICKS * ends[0] else (1,)))
                 scale.set_major_formatter("{x:g}")
                 scale.set_minor_formatter(NullFormatter())
         if any(line.name for line in lines):

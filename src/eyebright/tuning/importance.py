@@ -15,7 +15,7 @@ def importances(rows: Sequence[TrialRow], space: SearchSpace) -> dict[str, float
     """The share of each setting in what makes trials good, which together are 1.
 
     All trials are judged by their first part, which all of them have: of those that went all the way there are few, and
-    all of them good. By PED-ANOVA (Watanabe et al., IJCAI 2023; Optuna's own).
+    all of them good. Trial 0 takes no part where it lies outside the space. By PED-ANOVA (Watanabe et al., IJCAI 2023; Optuna's own).
 
     Returns:
         Shares by name, largest first, or None where there are too few trials.
@@ -24,7 +24,8 @@ def importances(rows: Sequence[TrialRow], space: SearchSpace) -> dict[str, float
 
     parts = [min(row.parts) for row in rows if row.parts]
     first = min(parts, default=0)
-    judged = [row for row in rows if first in row.parts]
+    everywhere = {name for name, one in space.searched.items() if not one.when}
+    judged = [row for row in rows if first in row.parts and everywhere <= row.values.keys()]
     if len(judged) < _LEAST_TRIALS:
         return None
     study = optuna.create_study(direction="maximize")
@@ -39,6 +40,6 @@ def importances(rows: Sequence[TrialRow], space: SearchSpace) -> dict[str, float
         ]
     )
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        warnings.simplefilter("ignore")  # of few trials that have a setting under a condition
         found = optuna.importance.get_param_importances(study)
     return dict(found) if sum(found.values()) > 0 else None
