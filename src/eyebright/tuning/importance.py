@@ -15,7 +15,7 @@ def importances(rows: Sequence[TrialRow], space: SearchSpace) -> dict[str, float
     """The share of each setting in what makes trials good, which together are 1.
 
     All trials are judged by their first part, which all of them have: of those that went all the way there are few, and
-    all of them good. Trial 0 takes no part where it lies outside the space. By PED-ANOVA (Watanabe et al., IJCAI 2023; Optuna's own).
+    all of them good. Trial 0 takes no part where it lies outside the space. By PED-ANOVA (Watanabe et al., IJCAI 2023).
 
     Returns:
         Shares by name, largest first, or None where there are too few trials.
