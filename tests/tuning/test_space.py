@@ -42,7 +42,7 @@ def test_every_preset_has_a_space_in_which_it_lies(preset, model):
 
 def test_the_tutorials_space_is_what_the_tutorial_says_that_its_readers_may_vary():
     space = SearchSpace.of_preset(preset_settings("tutorial", model="fc"))
-    assert set(space.searched) == {"hidden_units", "learning_rate", "l2", "batch_size", "max_steps"}
+    assert set(space.searched) == {"hidden_units", "learning_rate", "schedule", "l2", "batch_size", "max_steps"}
 
 
 def test_a_setting_under_a_condition_is_chosen_where_it_holds():
