@@ -70,7 +70,7 @@ def test_there_is_a_line_a_trial_and_one_look_at_the_test_images(npz, space, tmp
     assert {name: answer[name] for name in results} == results
     assert answer["test_accuracy_ci95"][0] <= answer["test_accuracy"] <= answer["test_accuracy_ci95"][1]
     assert command("train", "--resume", search).err.startswith(f"RunError: {search}: this is of a search.")
-    for asked in (("evaluate", search), ("compare", search, search), ("predict", search, "x.png")):
+    for asked in (("evaluate", search), ("compare", search, tmp_path), ("predict", search, "x.png")):
         assert f"this is a search for settings. Give the run of the best of them: {search}" in command(*asked).err
     assert command("report", search).code == 0
     taken = process("train", "--config", search / "best.toml", "--run-dir", tmp_path / "again", "--json", "--quiet")
