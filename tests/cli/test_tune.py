@@ -188,3 +188,13 @@ def test_time_in_which_no_trial_ends_is_said_to_be_too_little(npz, space, tmp_pa
     assert "no trial was finished in 0.001 minutes. Everything is saved; give it more in all:" in err
     code, out, _ = command("tune", "--resume", tmp_path / "search", "--minutes", 5, "--trials", 1, "--json", "--quiet")
     assert (code, json.loads(out)["best"]["trial"]) == (0, 0)
+
+
+def test_without_optuna_the_command_says_how_to_install_it():
+    code = (
+        "import sys; sys.modules['optuna'] = None; sys.argv = ['eyebright', 'tune', '--trials', '2']\n"
+        "from eyebright.cli import main; main()"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.endswith("needs an optional part. Install it with: pip install 'eyebright[tune]'\n")
