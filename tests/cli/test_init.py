@@ -12,6 +12,7 @@ import eyebright.cli
 
 COMMANDS = (
     "train",
+    "tune",
     "check",
     "find-lr",
     "evaluate",
