@@ -241,7 +241,7 @@ def test_pictures_that_are_unlike_the_training_images_are_marked_and_counted(fin
     table = command("predict", finished.path, *paths)
     assert "│ unlike training │" in table.out.replace("┃", "│")
     assert expected in table.err
-    assert "1 in 50 of" in command("predict", finished.path, *paths, "--unlike-share", 0.02).err
+    assert "1 in 50." in command("predict", finished.path, *paths, "--unlike-share", 0.02).err
 
 
 def test_the_mark_is_that_of_the_python_interface(finished, pictures, digits, command):
