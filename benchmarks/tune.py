@@ -102,7 +102,10 @@ def towards(name: str, goal: Goal, search: Callable[..., dict[str, Any]]) -> tup
         ["looks at the test images", str(found["test_looks"]), verdict(once)],
         ["optimism: validation less test", f"{found['optimism']:+.4f}", ""],
     ]
-    values = ", ".join(f"{name} {value:.4g}" for name, value in best["values"].items())
+    values = ", ".join(
+        f"{name} {value:.4g}" if isinstance(value, float) else f"{name} {value}"
+        for name, value in best["values"].items()
+    )
     words = (
         f"{found['seconds'] / 60:.1f} minutes, {trials['all']} trials: {trials['finished']} trained to the end, "
         f"{trials['pruned']} ended early, {trials['failed']} failed, {trials['unfinished']} not finished in time. "
