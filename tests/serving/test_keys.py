@@ -1,5 +1,6 @@
 import hashlib
 import signal
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -16,6 +17,15 @@ def test_a_new_keys_hash_stands_in_the_file_and_the_key_does_not(tmp_path):
     other = new_key(path, "laptop")
     keys = Keys(path)
     assert [keys.name_of(known) for known in (key, other, key + "x", "", None)] == ["phone", "laptop", None, None, None]
+
+
+def test_keys_that_are_made_at_the_same_moment_are_all_kept(tmp_path):
+    path = tmp_path / "keys.txt"
+    with ThreadPoolExecutor(8) as pool:
+        made = list(pool.map(lambda number: new_key(path, f"client-{number}"), range(40)))
+    keys = Keys(path)
+    assert [keys.name_of(key) for key in made] == [f"client-{number}" for number in range(40)]
+    assert path.stat().st_mode & 0o777 == 0o600
 
 
 def test_comments_and_a_missing_last_newline_are_kept(tmp_path):

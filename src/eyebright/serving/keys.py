@@ -8,16 +8,17 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import os
 import re
 import secrets
 import time
 from pathlib import Path
 
-from eyebright import storage
-from eyebright.errors import SettingsError
+from eyebright.errors import SettingsError, StorageError
 
 _LINE = re.compile(r"(\S+)\s+([0-9a-f]{64})")
 _NAME = re.compile(r"[A-Za-z0-9._@-]{1,64}")
+_OWNER_ALONE = 0o600
 _PREFIX = "eyebright_"  # so that one that was published by mistake is found for what it is
 
 
@@ -103,9 +104,20 @@ def new_key(path: Path, name: str) -> str:
     key = _PREFIX + secrets.token_urlsafe(32)
     ending = b"" if not existing or existing.endswith(b"\n") else b"\n"
     line = f"{name} {hashlib.sha256(key.encode()).hexdigest()}\n".encode()
-    storage.write_file(path, existing + ending + line)
-    path.chmod(0o600)
+    _append(path, ending + line)
     return key
+
+
+def _append(path: Path, line: bytes) -> None:
+    """Put a line at a file's end in one write, so that others who add one at the same moment lose nothing."""
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, _OWNER_ALONE)
+        with os.fdopen(descriptor, "ab", buffering=0) as file:
+            path.chmod(_OWNER_ALONE)
+            file.write(line)
+            os.fsync(descriptor)
+    except OSError as error:
+        raise StorageError(f"{path}: cannot be written: {error.strerror or error}.") from error
 
 
 def _read(path: Path) -> dict[str, bytes]:
