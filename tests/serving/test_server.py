@@ -99,6 +99,19 @@ def test_a_worker_that_is_killed_is_replaced_and_workers_count_together(start, a
     assert server.stop() == 0
 
 
+def test_a_worker_that_dies_while_a_damaged_file_lies_there_comes_back_when_it_is_whole(start, file, pngs):
+    server = start(file, "--workers", "2", "--watch-seconds", "0")
+    whole = file.read_bytes()
+    file.write_bytes(whole[:-1])
+    os.kill(int(server.entries(STARTED)[0]["event"].split("[")[1].rstrip("]")), signal.SIGKILL)
+    server.until(lambda: server.entries("load_failed"))
+    assert "damaged" in server.entries("load_failed")[0]["error"]
+    assert server.predict(pngs[0]).status_code == 200  # by the other
+    file.write_bytes(whole)
+    server.until(lambda: len(server.entries(STARTED)) == 3)
+    assert server.stop() == 0
+
+
 def test_workers_end_with_the_process_above_them_however_it_goes(start, artefact, pngs):
     server = start(artefact, "--workers", "2")
     children = [int(entry["event"].split("[")[1].rstrip("]")) for entry in server.entries(STARTED)]

@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import ctypes
+import logging
 import multiprocessing
 import multiprocessing.connection
 import os
 import signal
 import threading
+import time
 from collections.abc import AsyncIterator
 from functools import partial
 from typing import Any
@@ -18,6 +20,7 @@ from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
 
 from eyebright import __version__
+from eyebright.errors import EyebrightError
 from eyebright.serving import health, open_inference, page, predict, tensorflow_serving
 from eyebright.serving.gate import Application, Gate
 from eyebright.serving.keys import Keys, RateLimit
@@ -26,8 +29,11 @@ from eyebright.serving.options import ServerOptions
 from eyebright.serving.refusals import add_handlers
 from eyebright.serving.service import Service
 
+logger = logging.getLogger("eyebright.serving")
+
 _M_MMAP_THRESHOLD = -3  # of malloc.h
 _LARGE = 2**18  # bytes
+_TRIES_EVERY = 2.0  # seconds
 DRAIN_SECONDS = 1.0  # between the signal to end and the end of listening: for balancers to look at /readyz
 
 
@@ -40,7 +46,12 @@ def create_worker_app(options: ServerOptions) -> Application:
     ignore_hang_up()
     if parent := multiprocessing.parent_process():
         threading.Thread(target=_end_with, args=[parent.sentinel], daemon=True).start()
-    return create_app(options)
+    while True:
+        try:
+            return create_app(options)
+        except EyebrightError as error:  # it takes the place of one that died, and a bad file lies there by now
+            logger.error("load_failed", extra={"error": str(error)})  # noqa: TRY400 - the message says it all
+            time.sleep(_TRIES_EVERY)
 
 
 def _end_with(sentinel: int) -> None:
