@@ -6,11 +6,8 @@ import asyncio
 import contextlib
 import ctypes
 import logging
-import multiprocessing
-import multiprocessing.connection
 import os
 import signal
-import threading
 import time
 from collections.abc import AsyncIterator
 from functools import partial
@@ -21,6 +18,7 @@ from starlette.middleware.cors import CORSMiddleware
 
 from eyebright import __version__
 from eyebright.errors import EyebrightError
+from eyebright.parent import when_parent_ends
 from eyebright.serving import health, open_inference, page, predict, tensorflow_serving
 from eyebright.serving.gate import Application, Gate
 from eyebright.serving.keys import Keys, RateLimit
@@ -44,20 +42,13 @@ def create_worker_app(options: ServerOptions) -> Application:
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     ignore_hang_up()
-    if parent := multiprocessing.parent_process():
-        threading.Thread(target=_end_with, args=[parent.sentinel], daemon=True).start()
+    when_parent_ends(lambda: os.kill(os.getpid(), signal.SIGTERM))  # in good order
     while True:
         try:
             return create_app(options)
         except EyebrightError as error:  # it takes the place of one that died, and a bad file lies there by now
             logger.error("load_failed", extra={"error": str(error)})  # noqa: TRY400 - the message says it all
             time.sleep(_TRIES_EVERY)
-
-
-def _end_with(sentinel: int) -> None:
-    """End in good order when the process above is gone, however it went: nobody else would end this one."""
-    multiprocessing.connection.wait([sentinel])
-    os.kill(os.getpid(), signal.SIGTERM)
 
 
 def ignore_hang_up() -> None:

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import multiprocessing
-import multiprocessing.connection
 import os
 import shutil
 import signal
-import threading
 import traceback
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -17,6 +14,7 @@ from eyebright.backend import keras, set_threads
 from eyebright.data.dataset import Dataset
 from eyebright.data.passing import unpacked
 from eyebright.errors import EyebrightError, SettingsError, TrainingError, TrainingInterrupted
+from eyebright.parent import when_parent_ends
 from eyebright.paths import exists
 from eyebright.run_directory import RunDirectory
 from eyebright.settings import Settings
@@ -61,8 +59,7 @@ def work(tasks: Connection, study: Path, threads: int, values: dict[str, Any]) -
         values: its data set, `packed`.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    if parent := multiprocessing.parent_process():
-        threading.Thread(target=_end_with, args=[parent.sentinel], daemon=True).start()
+    when_parent_ends(lambda: os._exit(1))  # at once: what is not in a checkpoint by now is trained again
     dataset: Dataset | None = None
     while (task := _next(tasks)) is not None:
         try:
@@ -100,9 +97,3 @@ def _next(tasks: Connection) -> Task | None:
     except EOFError:
         return None
     return task
-
-
-def _end_with(sentinel: int) -> None:
-    """End at once when the process above is gone: what is not in a checkpoint by now is trained again."""
-    multiprocessing.connection.wait([sentinel])
-    os._exit(1)
