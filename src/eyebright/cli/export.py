@@ -90,15 +90,11 @@ def export(
     web writes a folder of static files: a page that runs the classifier in the browser. See docs/how-to/web-page.md.
     """
     from eyebright.cli.export_page import NAME, check_page_flags, write_page
-    from eyebright.errors import SettingsError, suggestion
-    from eyebright.export.formats import FORMATS, check_format, check_target, default_name
 
     check_page_flags(
         format, quantize, name=name, min_confidence=min_confidence, target_error=target_error,
         unlike_share=unlike_share, web_runtime=web_runtime,
     )  # fmt: skip
-    if format not in FORMATS and format != NAME:
-        raise SettingsError(f"--format {format}: no such format.{suggestion(format, [*FORMATS, NAME])}")
     if format == NAME:
         write_page(
             run, output, name=name, min_confidence=min_confidence, target_error=target_error,
@@ -106,10 +102,11 @@ def export(
         )  # fmt: skip
         return
     from eyebright.cli.run_images import saved_classifier
+    from eyebright.export.formats import check_format, check_target, default_name
     from eyebright.run_directory import RunDirectory
     from eyebright.storage import make_directory
 
-    check_format(format, quantize)
+    check_format(format, quantize, others=[NAME])
     directory = RunDirectory.open(run)
     target = output or run / "export" / default_name(format, quantize)
     classifier = saved_classifier(directory)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -61,14 +61,19 @@ FORMATS = {
 }
 
 
-def check_format(name: str, quantize: str | None) -> Format:
+def check_format(name: str, quantize: str | None, others: Sequence[str] = ()) -> Format:
     """The format of a name.
+
+    Args:
+        name: that was asked for.
+        quantize: how its numbers are to be made smaller; None for float32.
+        others: names that are known elsewhere, for the message about one that is not.
 
     Raises:
         SettingsError: there is none, or it is not quantised in that way.
     """
     if name not in FORMATS:
-        raise SettingsError(f"--format {name}: no such format.{suggestion(name, FORMATS)}")
+        raise SettingsError(f"--format {name}: no such format.{suggestion(name, [*FORMATS, *others])}")
     check_quantization(name, FORMATS[name].quantizations, quantize)
     return FORMATS[name]
 
