@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -18,6 +19,13 @@ QUALITY = 90
 # pixels comes to some 20 kB.
 TEXTURE_SIDE = 2048  # of each class's texture, that its pictures are cut out of at random places
 SCALES = ((64, 50), (16, 30), (4, 16), (1, 5))
+
+
+def png(image: NDArray[np.uint8]) -> bytes:
+    """An image [H, W, C] as a file that loses nothing."""
+    file = io.BytesIO()
+    Image.fromarray(image.squeeze()).save(file, "PNG")
+    return file.getvalue()
 
 
 def make_pictures(directory: Path, count: int, width: int, height: int, spread: float = 0.0) -> None:

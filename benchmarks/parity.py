@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import argparse
 import base64
-import io
 import itertools
 import sys
 import tempfile
@@ -37,6 +36,7 @@ from eyebright.export.parity import Parity, answers, parity
 from eyebright.packaging.package import package
 from eyebright.run_directory import RunDirectory
 from machine import describe_machine
+from made_pictures import png
 from report import Check, check_table, publish, table
 from serving import eyebright
 
@@ -125,13 +125,6 @@ def compare(run: Path, images: Images, files: list[Path], scratch: Path) -> Iter
 
 def from_files(classifier: Classifier, files: list[Path]) -> NDArray[np.float32]:
     return classifier.predict(np.stack([decode_image(file, classifier.image_shape, classifier.fit) for file in files]))
-
-
-def png(image: NDArray[np.uint8]) -> bytes:
-    """An image [H, W, C] as a file that loses nothing."""
-    file = io.BytesIO()
-    Image.fromarray(image.squeeze()).save(file, "PNG")
-    return file.getvalue()
 
 
 def from_server(port: int, class_names: Sequence[str], files: Iterator[bytes]) -> NDArray[np.float32]:

@@ -15,7 +15,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
-import io
 import os
 import re
 import subprocess
@@ -29,13 +28,12 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from PIL import Image
 
 from eyebright import Classifier
 from eyebright.data.decode import decode_image
 from load import closed_loop, paced, percentile, post
 from machine import bfloat16_flags, describe_machine
-from made_pictures import make_pictures
+from made_pictures import make_pictures, png
 from processes import _kill_group, _processes_of
 from report import Check, check_table, publish, spread, table
 
@@ -101,12 +99,7 @@ def pictures(classifier: Classifier) -> dict[str, tuple[list[bytes], str]]:
     with tempfile.TemporaryDirectory() as directory:
         make_pictures(Path(directory), FILES, 300, 250, spread=0.2)
         jpegs = [path.read_bytes() for path in sorted(Path(directory).rglob("*.jpg"))]
-    pngs = []
-    for jpeg in jpegs:
-        image = decode_image(jpeg, classifier.image_shape, classifier.fit)
-        file = io.BytesIO()
-        Image.fromarray(image.squeeze()).save(file, "PNG")
-        pngs.append(file.getvalue())
+    pngs = [png(decode_image(jpeg, classifier.image_shape, classifier.fit)) for jpeg in jpegs]
     return {"JPEG": (jpegs, "image/jpeg"), "PNG": (pngs, "image/png")}
 
 
