@@ -156,6 +156,7 @@ def training_command(name: str, seed: int, arguments: argparse.Namespace, run: P
 def values_of(name: str) -> str:
     """A short hash of a preset's values, whatever its comments say."""
     values = tomllib.loads((RECIPES / f"{name.removesuffix(TEACHER)}.toml").read_text(encoding="utf-8"))
+    values.pop("search", None)  # what a search may try is no setting
     return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:12]
 
 

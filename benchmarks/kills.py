@@ -1,6 +1,7 @@
 """SIGKILLs at random moments and in the midst of checkpoint writes, each followed by `eyebright train --resume`.
 
     python benchmarks/kills.py [--data PATH/cifar-10-batches-bin] [--runs tutorial fc cnn] [--kills N] [--write]
+    python benchmarks/kills.py --backend jax …
 
 Every run that was killed must come to the `weights_sha256` of the run that was left alone. Every second kill is aimed
 at a checkpoint: it waits for one after a random one to begin to be written. What a kill hit is read off what it left:
@@ -90,6 +91,7 @@ def main() -> None:
     parser.add_argument("--runs", nargs="+", choices=list(SCENARIOS), default=list(SCENARIOS), help="kinds of run")
     parser.add_argument("--kills", type=int, help="of each kind; as many as it has to stand if not given")
     parser.add_argument("--seed", type=int, default=0, help="of the moments")
+    parser.add_argument("--backend", default="tensorflow", help="what computes: tensorflow or jax")
     parser.add_argument("--write", action="store_true", help="append the section to benchmarks/RESULTS.md")
     arguments = parser.parse_args()
     if arguments.kills is not None and arguments.kills < 1:
@@ -98,6 +100,7 @@ def main() -> None:
     chance = random.Random(arguments.seed)
     rows, all_same = [], True
     for about, kills, flags in (SCENARIOS[name] for name in arguments.runs):
+        flags = (*flags, "--backend", arguments.backend)
         undisturbed = leave_alone(data, flags)
         numbers = range(arguments.kills or kills)
         outcomes = [kill_and_resume(data, flags, undisturbed, number, chance) for number in numbers]
@@ -105,8 +108,8 @@ def main() -> None:
         rows.append(row)
         all_same = all_same and same
     paragraph = (
-        f"{describe_machine({})}. Data: {Path(data).name}. Each kill is of a new run and is followed by `--resume`; "
-        "every second one is aimed at a checkpoint's writing."
+        f"{describe_machine({})}. Backend {arguments.backend}. Data: {Path(data).name}. Each kill is of a new run and "
+        "is followed by `--resume`; every second one is aimed at a checkpoint's writing."
     )
     heads = ["run", "SIGKILLs", IN_WRITING, EARLY, IN_TRAINING, "same weights to the bit", ""]
     publish("\n".join(["## Killed and resumed", "", paragraph, "", *table(heads, rows)]), write=arguments.write)

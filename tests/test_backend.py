@@ -19,12 +19,31 @@ def process(code, **environment):
     )
 
 
-def test_keras_computes_on_tensorflow_whatever_the_environment_says_and_nothing_is_logged():
+@pytest.mark.parametrize(("asked", "computes"), [("", "tensorflow"), ("tensorflow", "tensorflow"), ("jax", "jax")])
+def test_keras_computes_on_what_the_environment_says_and_nothing_is_logged(asked, computes):
     # TensorFlow writes to standard error at its import. What comes after is to be seen.
     done = process(
-        "import eyebright.backend as b, os; os.write(2, b'seen'); print(b.keras.config.backend())", KERAS_BACKEND="jax"
+        "import eyebright.backend as b, os; os.write(2, b'seen'); print(b.keras.config.backend())", KERAS_BACKEND=asked
     )
-    assert (done.returncode, done.stdout, done.stderr) == (0, "tensorflow\n", "seen")
+    assert (done.returncode, done.stdout, done.stderr) == (0, f"{computes}\n", "seen")
+
+
+def test_another_backend_is_refused():
+    done = process(
+        "from eyebright.errors import SettingsError\n"
+        "try: import eyebright.backend\n"
+        "except SettingsError as error: print(error)",
+        KERAS_BACKEND="torch",
+    )
+    assert re.search("KERAS_BACKEND=torch.*tensorflow or jax", done.stdout), done
+
+
+def test_without_tensorflow_it_is_jax():
+    done = process(
+        "import sys; sys.modules['tensorflow'] = None\nimport eyebright.backend as b; print(b.BACKEND)",
+        KERAS_BACKEND="",
+    )
+    assert done.stdout == "jax\n", done
 
 
 def test_a_missing_library_is_said_in_one_line():

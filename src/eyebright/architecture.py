@@ -6,7 +6,7 @@ from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt, model_validator
 
-from eyebright.settings import Activation, Backbone, Initialization, Model, Preprocessing, Settings
+from eyebright.settings import Activation, Backbone, Initialization, Model, Preprocessing, Residuals, Settings
 
 DEFAULT_BACKBONE: Backbone = "mobilenet-v3-small"
 
@@ -35,6 +35,7 @@ class Architecture(BaseModel):
     activation: Activation = "relu"
     batch_norm: bool = False
     channels: tuple[PositiveInt, ...] = (64, 256, 256)
+    residuals: Residuals = "last"
     dropout: float = 0.0
     backbone: Backbone | Architecture | None = None
 

@@ -1,19 +1,46 @@
-"""Keras and TensorFlow, imported in one place: quiet, on TensorFlow's backend, with a plain message where missing."""
+"""Keras and what computes for it, TensorFlow or JAX, imported in one place: quiet, with a plain message where missing.
+
+A process computes on one of the two: on what the variable KERAS_BACKEND says, else on TensorFlow where it is installed.
+`eyebright train --backend` sets that variable before anything here is imported.
+"""
 
 from __future__ import annotations
 
 import contextlib
+import importlib
+import importlib.util
 import os
 import platform
 import sys
 import tempfile
 from collections.abc import Iterator
 from importlib import metadata
+from typing import Any
 
-from eyebright.errors import MissingExtraError, RunError
+import platformdirs
 
+from eyebright.errors import MissingExtraError, RunError, SettingsError
+
+BACKENDS = ("tensorflow", "jax")
+
+
+def _chosen() -> str:
+    """The backend of this process."""
+    name = os.environ.get("KERAS_BACKEND", "").lower()
+    if not name:
+        lonely_jax = not importlib.util.find_spec("tensorflow") and importlib.util.find_spec("jax")
+        return "jax" if lonely_jax else "tensorflow"
+    if name not in BACKENDS:
+        raise SettingsError(
+            f"--backend {name} (or KERAS_BACKEND={name}): Eyebright computes on {' or '.join(BACKENDS)}. Give one of "
+            "them."
+        )
+    return name
+
+
+BACKEND = _chosen()
 # Must be set before the first import of Keras: the backend cannot change afterwards.
-os.environ["KERAS_BACKEND"] = "tensorflow"
+os.environ["KERAS_BACKEND"] = BACKEND
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 
@@ -46,18 +73,42 @@ def quiet_native_stderr() -> Iterator[None]:
 
 try:
     with quiet_native_stderr():
+        _library: Any = importlib.import_module(BACKEND)
         import keras
         import numpy as np
-        import tensorflow as tf
 except ModuleNotFoundError as error:
-    if error.name not in {"keras", "tensorflow"}:
+    if error.name not in {"keras", *BACKENDS}:
         raise  # installed, and broken: what Python says about it is the message
+    if error.name == "jax":
+        raise MissingExtraError("The backend jax", "jax") from error
     raise MissingExtraError("Training and evaluation", "train") from error
 
-# Each run of a process compiles functions of its own, as cross-validation does a fold: that is no mistake to warn of.
-tf.get_logger().addFilter(lambda record: "triggered tf.function retracing" not in record.getMessage())
+if BACKEND == "jax":
+    # Where it computes in float32, all of its bits count: on a GPU XLA would round products to 10 bits.
+    _library.config.update("jax_default_matmul_precision", "highest")
+else:
+    # Each run of a process compiles functions of its own, as cross-validation does a fold: no mistake to warn of.
+    _library.get_logger().addFilter(lambda record: "triggered tf.function retracing" not in record.getMessage())
 
-__all__ = ["available_threads", "keras", "quiet_native_stderr", "set_threads", "tf", "versions"]
+# Whichever of the two it is; the other is None, and what needs it belongs into a file of its own.
+tf: Any = _library if BACKEND == "tensorflow" else None
+jax: Any = _library if BACKEND == "jax" else None
+
+__all__ = [
+    "BACKEND",
+    "BACKENDS",
+    "accelerator",
+    "available_threads",
+    "backend_in_words",
+    "device_array",
+    "jax",
+    "keras",
+    "quiet_native_stderr",
+    "require_tensorflow",
+    "set_threads",
+    "tf",
+    "versions",
+]
 
 
 def versions() -> dict[str, str]:
@@ -67,7 +118,7 @@ def versions() -> dict[str, str]:
         "python": platform.python_version(),
         "numpy": np.__version__,
         "keras": keras.__version__,
-        "tensorflow": tf.__version__,
+        BACKEND: _library.__version__,
     }
 
 
@@ -80,8 +131,16 @@ def set_threads(threads: int) -> None:
     """Compute with this many threads, and with operations that give the same bits each time.
 
     Raises:
-        RunError: TensorFlow already computes with another number of threads in this process; it cannot change.
+        RunError: TensorFlow already computes with another number of threads in this process; it cannot change. (JAX
+            keeps to the number that it began with.)
     """
+    if BACKEND == "jax":
+        # Read when the processor is first computed on; a GPU's threads are its own.
+        os.environ["NPROC"] = str(threads)
+        if accelerator():  # for which compiling takes half a minute, and the next run need not do it again
+            jax.config.update("jax_compilation_cache_dir", platformdirs.user_cache_dir("eyebright") + "/xla")
+            jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
+        return
     try:
         tf.config.threading.set_intra_op_parallelism_threads(threads)
         tf.config.threading.set_inter_op_parallelism_threads(1)
@@ -93,3 +152,36 @@ def set_threads(threads: int) -> None:
                 "Start a new process."
             ) from error
     tf.config.experimental.enable_op_determinism()
+
+
+def accelerator() -> str | None:
+    """The name of the GPU or TPU that this process computes on; None where it computes on the processor."""
+    if BACKEND == "jax" and jax.default_backend() != "cpu":
+        return str(jax.devices()[0].device_kind)
+    return None
+
+
+def backend_in_words() -> str:
+    """What computes here, for people: "tensorflow 2.21.0 on 2 processors", or "jax 0.11.2 on NVIDIA H100"."""
+    return f"{BACKEND} {_library.__version__} on {accelerator() or f'{available_threads()} processors'}"
+
+
+def require_tensorflow(purpose: str) -> None:
+    """Say that something is there on TensorFlow alone.
+
+    Args:
+        purpose: what is to be done, as the beginning of a sentence.
+
+    Raises:
+        SettingsError: this process computes on another backend.
+    """
+    if BACKEND != "tensorflow":
+        raise SettingsError(f"{purpose} needs the backend tensorflow, and KERAS_BACKEND={BACKEND} is set. Unset it.")
+
+
+def device_array(array: Any) -> Any:
+    """A NumPy array as the backend's, where it computes: in TensorFlow's memory, or on JAX's first device."""
+    if BACKEND == "jax":
+        return jax.device_put(array)
+    with tf.device("CPU"):
+        return tf.convert_to_tensor(array)

@@ -25,6 +25,7 @@ TestTimeAugmentation = Literal["none", "mirror", "mirror-shift"]
 Initialization = Literal["normal", "local"]
 Activation = Literal["relu", "leaky_relu", "elu", "selu", "gelu", "silu", "tanh", "sigmoid"]
 Schedule = Literal["constant", "cosine", "one-cycle", "step", "linear", "triangular"]
+Residuals = Literal["last", "all"]
 Averaging = Literal["none", "ema", "swa", "look-ahead"]
 Optimizer = Literal[
     "sgd", "momentum", "adam", "adamw", "lion", "rmsprop", "nadam", "adamax", "adagrad", "adadelta",
@@ -108,6 +109,11 @@ class Settings(PictureOptions):
     batch_norm: bool = Field(False, description="Batch normalisation before each activation.")
     channels: Counts = Field(
         (64, 256, 256), description="Channels of each block of the convolutional network, one block a number."
+    )
+    residuals: Residuals = Field(
+        "last",
+        description="Blocks of the convolutional network with a third convolution, and a connection past it: the last "
+        "or all.",
     )
     dropout: float = Field(0.0, ge=0, lt=1, description="Fraction of hidden units dropped in each training step.")
     backbone: Backbone = Field(
@@ -290,8 +296,8 @@ def _contradiction(key: str, rule: str) -> PydanticCustomError:
 _OF_HIDDEN_LAYERS = frozenset({"layers", "hidden_units", "batch_norm", "initialization"})
 _OF_TRANSFER = frozenset({"backbone", "weights"})
 UNUSED_BY_MODEL: dict[str, frozenset[str]] = {
-    "softmax": _OF_HIDDEN_LAYERS | _OF_TRANSFER | {"activation", "dropout", "channels"},
-    "fc": _OF_TRANSFER | {"channels"},
+    "softmax": _OF_HIDDEN_LAYERS | _OF_TRANSFER | {"activation", "dropout", "channels", "residuals"},
+    "fc": _OF_TRANSFER | {"channels", "residuals"},
     "cnn": _OF_HIDDEN_LAYERS | _OF_TRANSFER | {"whitening_epsilon"},
-    "transfer": _OF_HIDDEN_LAYERS | {"activation", "channels", "preprocessing", "whitening_epsilon"},
+    "transfer": _OF_HIDDEN_LAYERS | {"activation", "channels", "residuals", "preprocessing", "whitening_epsilon"},
 }

@@ -21,7 +21,7 @@ from eyebright.data.dataset import Dataset
 from eyebright.data.split import split_dataset
 from eyebright.models import measure
 from eyebright.settings import UNUSED_BY_MODEL, Settings
-from eyebright.training.engine_tensorflow import StepRecords, TensorFlowEngine
+from eyebright.training.engine import Engine, StepRecords
 from eyebright.training.plan import Plan
 from eyebright.training.preparation import build, build_engine
 from eyebright.training.trainer import Run, train
@@ -144,7 +144,7 @@ class Training:
     settings: Settings
     model: keras.Model
     plan: Plan
-    engine: TensorFlowEngine
+    engine: Engine
 
     def train(self, first: int, last: int, rate: float | None = None) -> StepRecords:
         """Train the steps from `first` to before `last` in one call, at another rate than the schedule's if given."""

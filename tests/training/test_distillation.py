@@ -14,7 +14,7 @@ from eyebright.data.dataset import Dataset
 from eyebright.errors import ClassifierError, SettingsError
 from eyebright.models.network import model_weights
 from eyebright.settings import Settings
-from eyebright.training.distillation import distillation_loss, teacher_logits
+from eyebright.training.distillation import Teacher, distillation_loss
 from eyebright.training.objective import Objective, balanced_class_weights, cross_entropy
 from eyebright.training.trainer import resume, train
 
@@ -98,7 +98,7 @@ def teacher(make_run):
 
 def test_with_a_weight_of_1_labels_count_for_nothing(teacher, dataset, make_settings, make_training):
     shuffled = replace(dataset, labels=dataset.labels[::-1].copy())
-    function = teacher_logits(teacher.classifier, "float32")
+    function = Teacher(teacher.classifier, "float32")
     given = {"distillation_weight": 1.0, "augment": "light"}
     weights = []
     for data in (dataset, shuffled):
@@ -115,7 +115,7 @@ def test_the_teacher_sees_the_images_that_the_student_sees(teacher, make_trainin
     """One step of plain gradient descent with a weight of 1, against the loss of the augmented batch."""
     classifier = teacher.classifier
     training = make_training(
-        teacher=teacher_logits(classifier, "float32"), distillation_weight=1.0, augment="strong", precision="float32"
+        teacher=Teacher(classifier, "float32"), distillation_weight=1.0, augment="strong", precision="float32"
     )
     steps = training.plan.steps(np.arange(1))
     seen = training.engine.example_images(steps)
@@ -130,7 +130,7 @@ def test_the_teachers_logits_are_those_of_its_classifier_and_its_weights_stay(
     precision, teacher, dataset, make_training
 ):
     classifier = teacher.classifier
-    function = teacher_logits(classifier, precision)
+    function = Teacher(classifier, precision)
     found = function(dataset.images)
     expected = classifier.logits(dataset.images)
     tolerance = 0.05 if precision == "bfloat16" else 1e-4

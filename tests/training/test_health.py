@@ -5,7 +5,7 @@ import pytest
 
 from eyebright.errors import TrainingError
 from eyebright.training.checkpoint import Checkpoints, TrainingState
-from eyebright.training.engine_tensorflow import StepRecords
+from eyebright.training.engine import StepRecords
 from eyebright.training.health import check_losses, check_weights
 from eyebright.training.plan import Steps
 from eyebright.training.trainer import train

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from eyebright.training.engine_tensorflow import StepRecords
+from eyebright.training.engine import StepRecords
 from eyebright.training.monitor import COLUMNS, Monitor
 from eyebright.training.plan import Steps
 

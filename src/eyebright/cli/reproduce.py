@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from eyebright.cli.backend import choose_backend
 from eyebright.cli.options import DataDir, FinishedRun, JsonAside
 from eyebright.cli.output import console_for, print_json
 from eyebright.cli.run_data import load_run_data
@@ -40,6 +41,7 @@ def reproduce(
     from eyebright.run_directory import RunDirectory
 
     console = console_for(quiet=quiet, json=json)
+    choose_backend(None, run)
     directory = RunDirectory.open(run)
     dataset = load_run_data(directory, data, data_dir, progress=console is not None)
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from eyebright.cli.backend import Backend, choose_backend
 from eyebright.cli.flags import with_settings_flags
 from eyebright.cli.folds import check_folds, summarise_folds
 from eyebright.cli.options import DataDir
@@ -73,6 +74,7 @@ def train(
             show_default=False,
         ),
     ] = None,
+    backend: Backend = None,
     data_dir: DataDir = None,
     strict: Annotated[
         bool,
@@ -90,6 +92,7 @@ def train(
     fc model's preset `default`; what a run uses is printed at its start.
     """
     console = console_for(quiet=quiet, json=json)
+    choose_backend(backend, resume)
     if resume is not None:
         once = {
             f"--config {config}": config,

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtri
 
-from eyebright.backend import keras, tf
+from eyebright.backend import keras, require_tensorflow, tf
 from eyebright.evaluation.occlusion import mean_colour
 from eyebright.randomness import Stream, uniforms
 
@@ -28,6 +28,7 @@ def compiled_pixel_gradients(model: keras.Model) -> PixelGradients:
     Returns:
         A function of pixels (float [n, H, W, C], 0 … 255) and a class to the gradients, float64 [n, H, W, C].
     """
+    require_tensorflow("A gradient of pixels")
     shape = model.input.shape[1:]
     of_floats = keras.models.clone_model(
         model, input_tensors=keras.Input(shape, dtype="float32"), clone_function=lambda layer: layer

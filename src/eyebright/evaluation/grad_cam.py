@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from eyebright.backend import keras, tf
+from eyebright.backend import keras, require_tensorflow, tf
 from eyebright.models.whitening import PatchWhitening
 
 _POOLING = (keras.layers.GlobalMaxPooling2D, keras.layers.GlobalAveragePooling2D)
@@ -38,6 +38,7 @@ def grad_cam(model: keras.Model, *, pooled_gradient: bool = True) -> GradCam:
     Raises:
         ValueError: the model has none.
     """
+    require_tensorflow("Grad-CAM")
     trunk, rest = _parts(model)
     height, width = model.input.shape[1:3]
     down, across = trunk.output.shape[1:3]

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from eyebright.backend import tf
+from eyebright.backend import require_tensorflow, tf
 from eyebright.classifier import Classifier
 from eyebright.errors import SettingsError, suggestion
 from eyebright.metrics.calibration import Calibration
@@ -37,6 +37,7 @@ def network(
     Raises:
         SettingsError: no outputs, or unknown ones.
     """
+    require_tensorflow("An export")
     _check(outputs)
     model = with_features(classifier.model) if "features" in outputs else classifier.model
 

@@ -5,17 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from eyebright.backend import keras, tf
+from eyebright.backend import BACKEND, keras, tf
 
 _SMALL = 8  # pixels a side
 
 
 class Convolution(keras.layers.Conv2D):  # type: ignore[misc]
-    """Keras's convolution; on maps of at most 8 pixels a side, in bfloat16, with another way to the kernel's gradient.
+    """Keras's convolution; on small maps, in bfloat16 on TensorFlow, with another way to the kernel's gradient.
 
-    For that the matrix library sums over places along a row, and is at a third of its speed where rows are as short as
-    that. As one matrix product, of all patches with all gradients, it takes half the time or less (see
-    benchmarks/NOTES.md); on larger maps, and in float32, it would take longer.
+    Small are those of at most 8 pixels a side. For that gradient the matrix library sums over places along a row, and
+    is at a third of its speed where rows are as short as that. As one matrix product, of all patches with all
+    gradients, it takes half the time or less (see benchmarks/NOTES.md); on larger maps, and in float32, it would take
+    longer.
 
     float [B, h, w, c] → [B, h, w, filters]; stride 1, padded to the same size.
 
@@ -29,13 +30,16 @@ class Convolution(keras.layers.Conv2D):  # type: ignore[misc]
 
     def convolution_op(self, inputs: Any, kernel: Any) -> Any:
         """The convolution without bias."""
-        if self.compute_dtype == "bfloat16" and max(inputs.shape[1:3]) <= _SMALL:
+        if BACKEND == "tensorflow" and self.compute_dtype == "bfloat16" and max(inputs.shape[1:3]) <= _SMALL:
             return _of_small_maps(tf.convert_to_tensor(inputs), tf.convert_to_tensor(kernel))
         return super().convolution_op(inputs, kernel)
 
 
-@tf.custom_gradient  # type: ignore[untyped-decorator]
-def _of_small_maps(maps: Any, kernel: Any) -> tuple[Any, Callable[[Any], tuple[Any, Any]]]:
+def _of_small_maps(maps: Any, kernel: Any) -> Any:
+    return tf.custom_gradient(_with_gradient)(maps, kernel)
+
+
+def _with_gradient(maps: Any, kernel: Any) -> tuple[Any, Callable[[Any], tuple[Any, Any]]]:
     size, _, channels, filters = kernel.shape
     height, width = maps.shape[1:3]
 

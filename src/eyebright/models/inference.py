@@ -8,7 +8,8 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from eyebright.backend import keras, tf
+from eyebright.backend import BACKEND, keras, tf
+from eyebright.compilation import Compiled
 from eyebright.data.progress import shown
 from eyebright.settings import TestTimeAugmentation
 from eyebright.views import VIEW_WEIGHTS, Answers, Images, Logits, ViewedLogits, batches
@@ -69,18 +70,41 @@ def _compiled(
     of_batch: Callable[[Any], tuple[Any, Any]], model: keras.Model, tta: TestTimeAugmentation
 ) -> Callable[[Images, NDArray[np.int64], bool], tuple[NDArray[np.floating], ...]]:
     """A function of a batch, compiled, and called batch by batch: its two outputs for all images."""
-    compiled = tf.function(
-        of_batch,
-        input_signature=[tf.TensorSpec([None, *model.input.shape[1:]], tf.uint8)],
-        autograph=False,  # nothing in it depends on a tensor's value; to look for it takes a tenth of a second
-    )
+    compiled = _on_jax(of_batch, model) if BACKEND == "jax" else _on_tensorflow(of_batch, model)
 
     def in_batches(images: Images, indices: NDArray[np.int64], progress: bool) -> tuple[NDArray[np.floating], ...]:
         parts = shown(batches(indices, model.input.shape[1:], tta), "Images", len(indices), len, progress=progress)
         outputs = zip(*(compiled(images[batch]) for batch in parts), strict=True)
-        return tuple(np.concatenate([part.numpy() for part in of_parts]) for of_parts in outputs)
+        return tuple(np.concatenate([np.asarray(part) for part in of_parts]) for of_parts in outputs)
 
     return in_batches
+
+
+def _on_tensorflow(of_batch: Callable[[Any], Any], model: keras.Model) -> Callable[[Any], Any]:
+    compiled: Callable[[Any], Any] = tf.function(
+        of_batch,
+        input_signature=[tf.TensorSpec([None, *model.input.shape[1:]], tf.uint8)],
+        autograph=False,  # nothing in it depends on a tensor's value; to look for it takes a tenth of a second
+    )
+    return compiled
+
+
+def _on_jax(of_batch: Callable[[Any], Any], model: keras.Model) -> Callable[[Any], Any]:
+    """The same, compiled for batches of powers of two, to which the others are filled up: XLA compiles for a shape."""
+    variables = model.variables
+
+    def stateless(values: list[Any], images: Any) -> Any:
+        with keras.StatelessScope(state_mapping=list(zip(variables, values, strict=True))):
+            return of_batch(images)
+
+    compiled = Compiled(stateless)
+
+    def filled(images: NDArray[np.uint8]) -> Any:
+        full = np.zeros((1 << (len(images) - 1).bit_length(), *images.shape[1:]), np.uint8)
+        full[: len(images)] = images
+        return tuple(part[: len(images)] for part in compiled([variable.value for variable in variables], full))
+
+    return filled
 
 
 def viewed(model: keras.Model, images: Any, tta: TestTimeAugmentation) -> tuple[Any, Any, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from eyebright.backend import keras, tf
+from eyebright.backend import BACKEND, keras, tf
 
 
 class FusedBatchNormalization(keras.layers.BatchNormalization):  # type: ignore[misc]
@@ -20,6 +20,12 @@ class FusedBatchNormalization(keras.layers.BatchNormalization):  # type: ignore[
         """Normalised maps."""
         if not training or not self.trainable or self.compute_dtype == "float64":
             return super().call(inputs, training=training, mask=mask)
+        maps, mean, variance = self._fused(inputs) if BACKEND == "tensorflow" else self._written_out(inputs)
+        for running, of_batch in ((self.moving_mean, mean), (self.moving_variance, variance)):
+            running.assign(running * self.momentum + of_batch * (1 - self.momentum))
+        return maps
+
+    def _fused(self, inputs: Any) -> tuple[Any, Any, Any]:
         channels = inputs.shape[-1]
         maps, mean, variance, *_ = tf.raw_ops.FusedBatchNormV3(
             x=inputs,
@@ -30,6 +36,16 @@ class FusedBatchNormalization(keras.layers.BatchNormalization):  # type: ignore[
             epsilon=self.epsilon,
             is_training=True,
         )
-        for running, of_batch in ((self.moving_mean, mean), (self.moving_variance, variance)):
-            running.assign(running * self.momentum + of_batch * (1 - self.momentum))
-        return maps
+        return maps, mean, variance
+
+    def _written_out(self, inputs: Any) -> tuple[Any, Any, Any]:
+        """The same for XLA, which fuses it itself."""
+        ops = keras.ops
+        maps = ops.cast(inputs, "float32")
+        mean, variance = ops.moments(maps, axes=(0, 1, 2))
+        scale = ops.rsqrt(variance + self.epsilon)
+        if self.scale:
+            scale = scale * self.gamma
+        offset = -mean * scale + (self.beta if self.center else 0.0)
+        n = maps.shape[0] * maps.shape[1] * maps.shape[2]
+        return ops.cast(maps * scale + offset, inputs.dtype), mean, variance * (n / max(n - 1, 1))

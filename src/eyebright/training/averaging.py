@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from eyebright.backend import keras, tf
+from eyebright.backend import keras
 from eyebright.settings import Settings
 
 # Decay, and steps between two updates, where the settings leave them open; Jordan's 0.95⁵ for look-ahead.
@@ -79,7 +79,12 @@ class WeightAverage:
         Args:
             decay: float32 scalar, what the average keeps of itself; 1 changes nothing.
         """
-        tf.cond(decay < 1, lambda: self._update(decay), lambda: tf.constant(False))
+        for variable in self._averaged:
+            average, weights = self.variables[variable.path], keras.ops.convert_to_tensor(variable.value)
+            share = keras.ops.cast(1 - decay, weights.dtype)
+            average.assign(average.value + share * (weights - average.value))
+            if self._back:
+                variable.assign(keras.ops.where(decay < 1, average.value, weights))
 
     @contextlib.contextmanager
     def in_place(self) -> Iterator[None]:
@@ -92,15 +97,6 @@ class WeightAverage:
         finally:
             for variable, value in zip(self._averaged, own, strict=True):
                 variable.assign(value)
-
-    def _update(self, decay: Any) -> Any:
-        for variable in self._averaged:
-            average, weights = self.variables[variable.path], tf.convert_to_tensor(variable.value)
-            share = tf.cast(1 - decay, weights.dtype)
-            average.assign_add(share * (weights - average.value))
-            if self._back:
-                variable.assign(average)
-        return tf.constant(True)
 
 
 def build_average(settings: Settings, model: keras.Model) -> WeightAverage | None:

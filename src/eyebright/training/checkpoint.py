@@ -19,7 +19,7 @@ from pydantic import ConfigDict, TypeAdapter
 
 from eyebright import storage
 from eyebright.arrays import arrays_to_npz, npz_to_arrays
-from eyebright.backend import keras, versions
+from eyebright.backend import BACKEND, BACKENDS, keras, versions
 from eyebright.classifier import Classifier
 from eyebright.errors import CheckpointError, StorageError
 from eyebright.models import Architecture
@@ -46,6 +46,7 @@ class TrainingState:
         last_accuracy: validation accuracy when it was last measured, or None.
         epochs_without_gain: validations since then.
         stopped_early: whether patience ended the run.
+        compile_seconds: of the train_seconds, those that JAX compiled in; of TensorFlow they are not known.
     """
 
     __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid", strict=True)  # for reading it back
@@ -57,6 +58,7 @@ class TrainingState:
     last_accuracy: float | None = None
     epochs_without_gain: int = 0
     stopped_early: bool = False
+    compile_seconds: float = 0.0
 
 
 _STATE = TypeAdapter(TrainingState)
@@ -108,8 +110,8 @@ class Checkpoints:
 
         Returns:
             The state, and notes for the person, whole sentences: each damaged checkpoint that was passed over, and
-            another version of Keras or TensorFlow. Where there is no checkpoint at all: the state of a training that
-            has not begun.
+            another backend, or another version of it or of Keras. Where there is no checkpoint at all: the state of a
+            training that has not begun.
 
         Raises:
             CheckpointError: there are checkpoints and every one of them is damaged.
@@ -208,8 +210,13 @@ class Checkpoints:
         return [
             f"{path}: written with {library} {written[library]}, restored with {now[library]}: from here on results "
             "may differ from those of a run that never stopped."
-            for library in ("keras", "tensorflow")
-            if written.get(library, now[library]) != now[library]
+            for library in ("keras", *BACKENDS)
+            if library in now and written.get(library, now[library]) != now[library]
+        ] + [
+            f"{path}: written by {library}, and this goes on with {BACKEND}: results are the same but for rounding "
+            "and for dropout's random numbers."
+            for library in BACKENDS
+            if library in written and library != BACKEND
         ]
 
     def _path(self, step: int) -> Path:
@@ -241,4 +248,6 @@ def training_variables(model: keras.Model, optimizer: Any, averages: Mapping[str
 
 
 def _shapes(arrays: Mapping[str, Any]) -> dict[str, tuple[tuple[int, ...], str]]:
-    return {key: (tuple(array.shape), str(array.dtype)) for key, array in arrays.items()}
+    # Whole numbers, of which there is the count of steps alone, are of 64 bits in TensorFlow and of 32 in JAX.
+    kinds = {"int64": "int", "int32": "int"}
+    return {key: (tuple(array.shape), kinds.get(str(array.dtype), str(array.dtype))) for key, array in arrays.items()}

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
-from eyebright.backend import keras, tf
+from eyebright.backend import keras
 from eyebright.classifier import Classifier
 from eyebright.data.dataset import Dataset
 from eyebright.errors import ClassifierError, SettingsError
@@ -13,8 +12,6 @@ from eyebright.models import build_model
 from eyebright.models.network import load_weights
 from eyebright.run_directory import RunDirectory
 from eyebright.settings import Settings
-
-Teacher = Callable[[Any], Any]
 
 _KEPT = "teacher"  # the saved classifier of the teacher, in the student's run
 
@@ -53,14 +50,28 @@ def run_teacher(run: RunDirectory, dataset: Dataset) -> Classifier | None:
     return Classifier.load(kept) if kept.is_dir() else load_teacher(run.settings, dataset)
 
 
-def teacher_logits(teacher: Classifier, precision: str) -> Teacher:
-    """A function of images, uint8 [B, H, W, C], to the teacher's logits [B, classes], for use in a compiled step.
+class Teacher:
+    """A teacher's logits, for use in a compiled step.
 
     By one view of each image: the teacher's own test-time augmentation, if it has one, is left out.
+
+    Args:
+        teacher: the saved classifier.
+        precision: of its matrix products.
     """
-    model = build_model(teacher.architecture, precision)
-    load_weights(model, teacher.weights)
-    return lambda images: tf.stop_gradient(model(images, training=False))
+
+    def __init__(self, teacher: Classifier, precision: str) -> None:
+        self._model = build_model(teacher.architecture, precision)
+        load_weights(self._model, teacher.weights)
+
+    @property
+    def variables(self) -> list[Any]:
+        """Its weights, as Keras has them."""
+        return list(self._model.variables)
+
+    def __call__(self, images: Any) -> Any:
+        """Logits [B, classes] of images, uint8 [B, H, W, C]."""
+        return keras.ops.stop_gradient(self._model(images, training=False))
 
 
 def distillation_loss(logits: Any, teacher: Any, temperature: float) -> Any:

@@ -2,56 +2,30 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from eyebright.backend import keras, tf
 from eyebright.data.dataset import Dataset
 from eyebright.models import first_layer
-from eyebright.models.inference import compiled_logits
 from eyebright.settings import Settings
 from eyebright.training.augmentation.apply import apply
-from eyebright.training.averaging import build_average
-from eyebright.training.checkpoint import training_variables
-from eyebright.training.feed import Part, build_feed
+from eyebright.training.engine import Engine, StepRecords
+from eyebright.training.feed import Part
 from eyebright.training.gradient import BatchGradient
 from eyebright.training.objective import Objective
 from eyebright.training.optimizers import shrink
-from eyebright.training.plan import Plan, Steps
-from eyebright.training.preview import augmented_batch
+from eyebright.training.plan import Plan
 
 
-class StepRecords(NamedTuple):
-    """What k steps report, each figure of the batch before the step changed the weights.
-
-    Attributes:
-        losses: float [k].
-        accuracies: float32 [k].
-        logits: float [B, classes], of the last of the steps.
-    """
-
-    losses: NDArray[np.floating]
-    accuracies: NDArray[np.float32]
-    logits: NDArray[np.floating]
-
-
-class TensorFlowEngine:
-    """Trains a model on a data set's uint8 pixels.
+class TensorFlowEngine(Engine):
+    """Trains in a compiled loop of TensorFlow's.
 
     A step gathers its images inside the compiled call, from all pixels or, where they are streamed, from those of some
     steps (see `feed`). They are an argument of the call, not a constant in it: a constant would be copied and folded.
 
-    Args:
-        model: uint8 [B, H, W, C] → logits [B, classes].
-        optimizer: a Keras optimizer.
-        settings: those of the objective, `averaging`, `accumulate` and `seed` are read.
-        dataset: where the images come from.
-        plan: of the run, whose steps are trained.
-        objective: what a batch is measured by.
+    Args: see `Engine`.
     """
 
     def __init__(
@@ -63,14 +37,8 @@ class TensorFlowEngine:
         plan: Plan,
         objective: Objective,
     ) -> None:
-        self.model = model
-        self._optimizer = optimizer
-        self._average = build_average(settings, model)
-        self._policy = plan.policy
+        super().__init__(model, optimizer, settings, dataset, plan, objective)
         self._gradient = BatchGradient(model, objective, settings.accumulate, settings.seed)
-        self._l1 = settings.l1
-        self._dataset = dataset
-        self._feed = build_feed(dataset, plan)
         augmentation = {
             name: tf.TensorSpec([None, *array.shape[1:]], array.dtype)
             for name, array in plan.steps(np.arange(1)).augmentation.items()
@@ -99,18 +67,6 @@ class TensorFlowEngine:
             ],
             autograph=False,
         )
-        self._logits = compiled_logits(model)
-
-    @property
-    def variables(self) -> dict[str, Any]:
-        """All variables of the training by name, for its checkpoints."""
-        return training_variables(self.model, self._optimizer, self._average.variables if self._average else {})
-
-    def train(self, steps: Steps) -> StepRecords:
-        """Train k steps."""
-        records = [self._train_part(part) for part in self._feed.parts(steps)]
-        losses, accuracies = (np.concatenate(figures) for figures in list(zip(*records, strict=True))[:2])
-        return StepRecords(losses, accuracies, records[-1].logits)
 
     def _train_part(self, part: Part) -> StepRecords:
         steps = part.steps
@@ -124,26 +80,6 @@ class TensorFlowEngine:
             steps.numbers,
         )
         return StepRecords(*(record.numpy() for record in records))
-
-    @contextlib.contextmanager
-    def final_weights(self) -> Iterator[None]:
-        """For as long as this lasts the model has the weights that are validated and saved: the average, if any."""
-        with self._average.in_place() if self._average else contextlib.nullcontext():
-            yield
-
-    def logits(self, indices: NDArray[np.int64]) -> NDArray[np.floating]:
-        """Logits [n, classes] of some images, as in inference."""
-        with self.final_weights():
-            return self._logits(self._dataset.images, indices)
-
-    def labels(self, indices: NDArray[np.int64]) -> NDArray[np.int32]:
-        """Labels int32 [n] of some images."""
-        return self._dataset.labels[indices]
-
-    def example_images(self, steps: Steps) -> NDArray[np.uint8]:
-        """Pixels uint8 [B, H, W, C] of the first of some steps, as the model sees them."""
-        pixels: NDArray[np.uint8] = augmented_batch(self._policy, self._dataset, steps, 0)[0]
-        return pixels
 
     def graph(self) -> bytes:
         """One step as a serialised GraphDef, for TensorBoard: it shows nothing of what is within the compiled loop."""
@@ -191,8 +127,8 @@ class TensorFlowEngine:
         loss, logits, gradient = self._gradient(images, targets, step)
         with tf.name_scope("optimizer"):
             self._optimizer.apply(gradient, self.model.trainable_variables)
-            if self._l1 and first_layer(self.model).trainable:
-                shrink(first_layer(self.model).kernel, self._l1 * self._optimizer.learning_rate)
+            if self._settings.l1 and first_layer(self.model).trainable:
+                shrink(first_layer(self.model).kernel, self._settings.l1 * self._optimizer.learning_rate)
             if self._average:
                 self._average.update(decay)
         with tf.name_scope("accuracy"):

@@ -16,7 +16,7 @@ from importlib import metadata, resources
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from eyebright.backend import available_threads, versions
+from eyebright.backend import accelerator, available_threads, versions
 from eyebright.errors import StorageError
 from eyebright.settings import Settings
 from eyebright.storage import json_bytes, write_file
@@ -24,7 +24,7 @@ from eyebright.training.precision import cpuinfo
 
 FILE = "environment.json"
 # Beside what `versions` gives: what decodes pictures, and what finds a transfer model's last layer.
-_LIBRARIES = ("h5py", "ml-dtypes", "pillow", "scikit-learn", "scipy")
+_LIBRARIES = ("h5py", "jaxlib", "ml-dtypes", "pillow", "scikit-learn", "scipy")
 # By which of these the processor has, matrix libraries choose their kernels, and with them the order of sums.
 _FLAGS = (
     "sse4_2", "avx", "avx2", "fma", "avx_vnni", "avx512f", "avx512bw", "avx512vl", "avx512_vnni", "avx512_bf16",
@@ -59,6 +59,7 @@ def environment(settings: Settings) -> dict[str, Any]:
         "eyebright_sha256": _source_sha256(),
         "platform": platform.platform(),
         "processor": cpuinfo().get("model name") or platform.processor() or platform.machine(),
+        **({"device": device} if (device := accelerator()) else {}),
         "cpu_flags": sorted({*_FLAGS} & {*(cpuinfo().get("flags") or cpuinfo().get("Features", "")).split()}),
         "processors": available_threads(),
         "threads": settings.threads,

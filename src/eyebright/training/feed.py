@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from eyebright.backend import tf
+from eyebright.backend import BACKEND, device_array
 from eyebright.data.dataset import Dataset
 from eyebright.training.plan import Plan, Steps
 
@@ -56,16 +56,15 @@ def _lies_in_file(images: NDArray[np.uint8]) -> bool:
 
 
 class ResidentFeed:
-    """All images in memory, in TensorFlow's own copy of them: no batch is ever built by Python.
+    """All images in memory, in the backend's own copy of them: no batch is ever built by Python.
 
     Args:
         dataset: where the images come from.
     """
 
     def __init__(self, dataset: Dataset) -> None:
-        with tf.device("CPU"):
-            self._images = tf.convert_to_tensor(dataset.images)  # uint8 [N, H, W, C]
-            self._labels = tf.convert_to_tensor(dataset.labels)  # int32 [N]
+        self._images = device_array(dataset.images)  # uint8 [N, H, W, C]
+        self._labels = device_array(dataset.labels)  # int32 [N]
 
     def parts(self, steps: Steps) -> Iterator[Part]:
         """All steps are one part, of all images."""
@@ -114,7 +113,9 @@ class StreamingFeed:
     def _read(self, number: int) -> tuple[Any, Any, NDArray[np.int32]]:
         rows = self._plan.rows(np.arange(number * self._length, (number + 1) * self._length))  # [k, B]
         chosen, places = np.unique(rows, return_inverse=True)  # ascending, as the disk likes it
-        with tf.device("CPU"):
-            images = tf.convert_to_tensor(np.take(self._images, chosen, axis=0))  # [M, H, W, C]
-            labels = tf.convert_to_tensor(self._labels[chosen])
-        return images, labels, places.reshape(rows.shape).astype(np.int32)
+        images, labels = np.take(self._images, chosen, axis=0), self._labels[chosen]  # [M, H, W, C], [M]
+        if BACKEND == "jax":  # which compiles for a shape, so that all chunks have one
+            missing = rows.size - len(chosen)
+            images = np.concatenate([images, np.zeros((missing, *images.shape[1:]), np.uint8)])
+            labels = np.concatenate([labels, np.zeros(missing, np.int32)])
+        return device_array(images), device_array(labels), places.reshape(rows.shape).astype(np.int32)

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from eyebright.backend import keras, tf
-from eyebright.randomness import Stream, random_words
+from eyebright.training.dropout import set_dropout_seeds
 from eyebright.training.objective import Objective
 
 
@@ -25,7 +23,7 @@ class BatchGradient:
         self._model = model
         self._objective = objective
         self._parts = parts
-        self._dropout_seeds = _dropout_seeds(model, seed)
+        self._seed = seed
 
     def __call__(self, images: Any, targets: Any, step: Any) -> tuple[Any, Any, list[Any]]:
         """Work through a batch.
@@ -53,22 +51,10 @@ class BatchGradient:
         return tf.add_n(losses) / self._parts, tf.concat(logits, 0), [one / self._parts for one in gradient]
 
     def _of_part(self, images: Any, targets: Any, dropout_step: Any) -> tuple[Any, Any, list[Any]]:
-        for state, key in self._dropout_seeds:
-            state.assign(tf.stack([tf.constant(key, state.dtype), tf.cast(dropout_step, state.dtype)]))
+        set_dropout_seeds(self._model, self._seed, dropout_step)
         with tf.GradientTape() as tape:
             logits = self._model(images, training=True)  # [B, classes]
             with tf.name_scope("loss"):
                 loss = self._objective(self._model, images, logits, targets)
         with tf.name_scope("gradient"):
             return loss, logits, tape.gradient(loss, [variable.value for variable in self._model.trainable_variables])
-
-
-def _dropout_seeds(model: keras.Model, seed: int) -> list[tuple[Any, int]]:
-    """The state of each dropout layer, and the key that the run's seed gives it.
-
-    Keras counts that state up in each call and restores it from no file; it is set before each step instead, to
-    (key, step), so that a step's dropout depends on the seed and the step alone.
-    """
-    layers = [layer for layer in model.layers if isinstance(layer, keras.layers.Dropout)]
-    keys = random_words(seed, Stream.DROPOUT, 0, len(layers)) >> np.uint64(33)  # 31 bits fit any integer type
-    return [(layer.seed_generator.state, int(key)) for layer, key in zip(layers, keys, strict=True)]

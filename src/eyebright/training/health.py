@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from eyebright.errors import TrainingError
 from eyebright.training.checkpoint import Checkpoints
-from eyebright.training.engine_tensorflow import StepRecords
+from eyebright.training.engine import StepRecords
 from eyebright.training.plan import Steps
 
 

@@ -14,7 +14,7 @@ from eyebright.backend import keras
 from eyebright.errors import StorageError
 from eyebright.settings import Settings
 from eyebright.storage import write_file
-from eyebright.training.engine_tensorflow import StepRecords, TensorFlowEngine
+from eyebright.training.engine import Engine, StepRecords
 from eyebright.training.plan import Steps
 from eyebright.training.progress import TrainingProgress
 from eyebright.training.tensorboard import EXAMPLES, TensorBoardLog
@@ -69,7 +69,7 @@ class Monitor:
         self._progress.__exit__(kind, error, traceback)
         self._tensorboard.close()
 
-    def describe_run(self, engine: TensorFlowEngine, first: Steps) -> None:
+    def describe_run(self, engine: Engine, first: Steps) -> None:
         """Write down what is known before the first step: graph, some images as they are learnt from, settings.
 
         Args:

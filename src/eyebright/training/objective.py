@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from eyebright.backend import keras, tf
+from eyebright.backend import BACKEND, keras, tf
 from eyebright.settings import Settings
 from eyebright.training.distillation import Teacher, distillation_loss
 
@@ -60,8 +60,14 @@ def weight_matrices(model: keras.Model) -> list[Any]:
 
 def l2_penalty(model: keras.Model, l2: float) -> Any:
     """l2 · Σ ½‖W‖² over the weight matrices."""
-    # One fused operation forward and one backward; written out it would cost a tenth of the tutorial's step.
-    return l2 * sum(tf.nn.l2_loss(weights.value) for weights in weight_matrices(model))
+    return l2 * sum(_half_squared_norm(weights.value) for weights in weight_matrices(model))
+
+
+def _half_squared_norm(weights: Any) -> Any:
+    if BACKEND == "tensorflow":
+        # One fused operation forward and one backward; written out it would cost a tenth of the tutorial's step.
+        return tf.nn.l2_loss(weights)
+    return keras.ops.sum(keras.ops.square(weights)) / 2
 
 
 class Objective:
@@ -83,6 +89,11 @@ class Objective:
         self._teacher = teacher
         balanced = settings.class_weights == "balanced"
         self._class_weights = balanced_class_weights(labels, classes) if balanced else None
+
+    @property
+    def variables(self) -> list[Any]:
+        """The variables that it computes with beside the model's: the teacher's."""
+        return [] if self._teacher is None else self._teacher.variables
 
     def __call__(self, model: keras.Model, images: Any, logits: Any, targets: Any) -> Any:
         """The loss, a scalar.

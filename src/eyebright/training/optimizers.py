@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from eyebright.backend import keras, tf
+from eyebright.backend import keras
 from eyebright.settings import Settings
 from eyebright.training.muon import Muon
 from eyebright.training.objective import weight_matrices
@@ -20,8 +20,8 @@ def shrink(weights: Any, threshold: Any) -> None:
         weights: a variable.
         threshold: scalar, at least 0.
     """
-    value = tf.convert_to_tensor(weights.value)
-    weights.assign(tf.sign(value) * tf.nn.relu(tf.abs(value) - tf.cast(threshold, value.dtype)))
+    value, ops = keras.ops.convert_to_tensor(weights.value), keras.ops
+    weights.assign(ops.sign(value) * ops.relu(ops.abs(value) - ops.cast(threshold, value.dtype)))
 
 
 def build_optimizer(settings: Settings, model: keras.Model) -> Any:

@@ -15,7 +15,7 @@ from eyebright.data.split import Split
 from eyebright.run_directory import RunDirectory
 from eyebright.settings import Settings
 from eyebright.sources import flag
-from eyebright.training.distillation import Teacher, keep_teacher, load_teacher, run_teacher, teacher_logits
+from eyebright.training.distillation import Teacher, keep_teacher, load_teacher, run_teacher
 from eyebright.training.learnt_images import FILE, LearntImages, refuse_leaks
 from eyebright.training.pretrained import NAMED_WEIGHTS, Pretrained, keep, load_pretrained, run_pretrained
 
@@ -35,8 +35,8 @@ class Origins:
     learnt: LearntImages
 
     def teaching(self, precision: str) -> Teacher | None:
-        """The teacher's logits in a precision, see `teacher_logits`."""
-        return None if self.teacher is None else teacher_logits(self.teacher, precision)
+        """The teacher, to learn from in a precision."""
+        return None if self.teacher is None else Teacher(self.teacher, precision)
 
     def keep(self, run: RunDirectory) -> None:
         """Keep copies in a directory whose lock is held, to go on from whatever becomes of the originals."""

@@ -6,6 +6,7 @@ import os
 import platform
 from pathlib import Path
 
+from eyebright.backend import BACKEND, accelerator
 from eyebright.models import Architecture
 from eyebright.settings import Precision
 
@@ -41,6 +42,9 @@ def resolve_precision(precision: Precision, architecture: Architecture) -> tuple
     height, width, channels = architecture.image_shape
     if architecture.model == "fc" and height * width * channels * architecture.hidden_units < _BFLOAT16_PAYS_FROM:
         return "float32", "faster for so small a network"
+    if BACKEND == "jax":
+        device = accelerator()
+        return ("bfloat16", f"faster on this device ({device})") if device else ("float32", "as JAX is fastest here")
     limit = os.environ.get("ONEDNN_MAX_CPU_ISA", "")
     if limit.upper() not in _UNLIMITED_ISAS:
         return "float32", f"ONEDNN_MAX_CPU_ISA={limit} leaves bfloat16 arithmetic out"

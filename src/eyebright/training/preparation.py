@@ -8,14 +8,14 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.console import Console
 
-from eyebright.backend import available_threads, keras, set_threads
+from eyebright.backend import BACKEND, available_threads, keras, set_threads
 from eyebright.data.dataset import Dataset
 from eyebright.errors import SettingsError
 from eyebright.models import Architecture, build_model, freeze, measure
 from eyebright.models.transfer import freeze_statistics
 from eyebright.settings import Settings
 from eyebright.training.distillation import Teacher
-from eyebright.training.engine_tensorflow import TensorFlowEngine
+from eyebright.training.engine import Engine
 from eyebright.training.head import train_head
 from eyebright.training.objective import Objective
 from eyebright.training.optimizers import build_optimizer
@@ -56,6 +56,8 @@ def settle(
             f"--preprocessing whitening: images of {height} × {width} × {channels} are too large for it (more than "
             f"{_WHITENED_AT_MOST:,} values, whose covariance would take gigabytes). Give compact-whitening."
         )
+    if settings.precision == "float64" and BACKEND == "jax":
+        raise SettingsError("--precision float64: is there on the backend tensorflow alone. Give --backend tensorflow.")
     architecture = architecture_of(settings, dataset, pretrained)
     precision, reason = resolve_precision(settings.precision, architecture)
     threads = settings.threads or available_threads()
@@ -99,9 +101,20 @@ def begin(
 
 def build_engine(
     model: keras.Model, settings: Settings, dataset: Dataset, training: NDArray[np.int64], teacher: Teacher | None
-) -> tuple[Plan, TensorFlowEngine]:
+) -> tuple[Plan, Engine]:
     """The plan of a run's steps, and what trains them."""
     optimizer = build_optimizer(settings, model)
     objective = Objective(settings, dataset.labels[training], len(dataset.class_names), teacher)
     plan = Plan(settings, training, dataset.image_shape)
-    return plan, TensorFlowEngine(model, optimizer, settings, dataset, plan, objective)
+    return plan, _engine_class()(model, optimizer, settings, dataset, plan, objective)
+
+
+def _engine_class() -> type[Engine]:
+    """That of the process's backend; the other's library may not be there."""
+    if BACKEND == "jax":
+        from eyebright.training.engine_jax import JaxEngine
+
+        return JaxEngine
+    from eyebright.training.engine_tensorflow import TensorFlowEngine
+
+    return TensorFlowEngine

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from eyebright.augmentation import Augmentation
-from eyebright.backend import tf
+from eyebright.backend import BACKEND, keras
+from eyebright.compilation import Compiled
 from eyebright.data.dataset import Dataset
 from eyebright.settings import Settings
 from eyebright.training.augmentation.apply import apply
@@ -100,7 +103,10 @@ def preview(
 def augmented_batch(policy: Augmentation, dataset: Dataset, steps: Steps, i: int) -> tuple[Any, Any]:
     """The batch of one of some steps as it is trained on: uint8 [B, H, W, C], and targets float32 [B, classes]."""
     rows = steps.rows[i]
-    targets = tf.one_hot(dataset.labels[rows], len(dataset.class_names))
-    parameters = {name: tf.convert_to_tensor(array[i]) for name, array in steps.augmentation.items()}
-    images, targets = apply(policy, tf.convert_to_tensor(dataset.images[rows]), targets, parameters)
-    return images.numpy(), targets.numpy()
+    targets = keras.ops.one_hot(dataset.labels[rows], len(dataset.class_names))
+    parameters = {name: keras.ops.convert_to_tensor(array[i]) for name, array in steps.augmentation.items()}
+    change: Callable[..., Any] = partial(apply, policy)
+    if BACKEND == "jax":  # operation by operation it would be compiled a hundred times
+        change = Compiled(change)
+    images, targets = change(keras.ops.convert_to_tensor(dataset.images[rows]), targets, parameters)
+    return keras.ops.convert_to_numpy(images), keras.ops.convert_to_numpy(targets)

@@ -18,7 +18,7 @@ from eyebright.data.dataset import Dataset
 from eyebright.data.split import split_dataset
 from eyebright.errors import TrainingError
 from eyebright.settings import Settings
-from eyebright.training.engine_tensorflow import TensorFlowEngine
+from eyebright.training.engine import Engine
 from eyebright.training.learnt_images import image_keys
 from eyebright.training.origins import load_origins
 from eyebright.training.plan import Plan
@@ -155,7 +155,7 @@ def _width(steps: int) -> float:
 
 
 def _train(
-    engine: TensorFlowEngine,
+    engine: Engine,
     plan: Plan,
     learning_rates: NDArray[np.float64],
     batch_size: int,

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.console import Console
 
-from eyebright.backend import versions
+from eyebright.backend import BACKEND, versions
 from eyebright.classifier import Classifier
 from eyebright.data.dataset import Dataset, image_hashes
 from eyebright.data.grouping import units_of_images
@@ -113,11 +113,12 @@ def _of_training(
         "best_step": state.best_step,
         "steps": state.step,
         "train_seconds": seconds,
+        **({"compile_seconds": state.compile_seconds} if BACKEND == "jax" else {}),
         "total_seconds": time.perf_counter() - started,
         "images_per_second": state.step * settings.batch_size / seconds,
         "parameters": classifier.parameters,
         "precision": settings.precision,
-        "backend": "tensorflow",
+        "backend": BACKEND,
         "threads": settings.threads,
         "seed": settings.seed,
         "data_fingerprint": dataset.fingerprint,

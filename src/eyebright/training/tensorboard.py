@@ -12,7 +12,7 @@ from tensorboardX import summary
 from tensorboardX.proto.event_pb2 import Event, SessionLog
 from tensorboardX.proto.summary_pb2 import Summary
 
-from eyebright.backend import keras, tf
+from eyebright.backend import BACKEND, keras, tf
 from eyebright.errors import StorageError
 from eyebright.models import first_layer
 from eyebright.settings import Settings
@@ -27,7 +27,7 @@ class TensorBoardLog:
     """Writes one process's event file of a run.
 
     Each record is handed to the system at once, so that none is lost where the process is killed, and a full disk is
-    noticed here. TensorFlow's writer does it: a megabyte's checksum would take Python a third of a second.
+    noticed here. Where TensorFlow computes its writer does it: a megabyte's checksum takes Python a third of a second.
 
     Args:
         directory: the run's.
@@ -49,15 +49,16 @@ class TensorBoardLog:
         if resumed_at:
             self._write(step=resumed_at, session_log=SessionLog(status=SessionLog.START))
 
-    def describe_run(self, graph: bytes, examples: NDArray[np.uint8], settings: Settings) -> None:
+    def describe_run(self, graph: bytes | None, examples: NDArray[np.uint8], settings: Settings) -> None:
         """What is written once: the graph, some training images, the hyperparameters.
 
         Args:
-            graph: a serialised GraphDef.
+            graph: a serialised GraphDef, or None for none.
             examples: uint8 [n, H, W, C].
             settings: of the run.
         """
-        self._write(graph_def=graph)
+        if graph is not None:
+            self._write(graph_def=graph)
         self._write(step=0, summary=summary.image("examples", _apart(examples), dataformats="NHWC"))
         # TensorBoard takes one run's list of hyperparameters for all runs, so each run lists every setting. Those that
         # have no value are numbers, or empty texts.
@@ -94,12 +95,24 @@ class TensorBoardLog:
     def _write(self, **content: Any) -> None:
         try:
             if self._writer is None:
-                self._writer = tf.io.TFRecordWriter(str(self._path))
+                self._writer = _record_writer(self._path)
             self._writer.write(Event(wall_time=time.time(), **content).SerializeToString())
             self._writer.flush()
-        except tf.errors.OpError as error:
-            reason = error.message.rpartition("; ")[2]
+        except _WRITING_ERRORS as error:
+            reason = error.strerror if isinstance(error, OSError) else error.message.rpartition("; ")[2]
             raise StorageError(f"{self._path}: cannot be written: {reason}. The checkpoints are untouched.") from error
+
+
+_WRITING_ERRORS = (tf.errors.OpError,) if BACKEND == "tensorflow" else (OSError,)
+
+
+def _record_writer(path: Path) -> Any:
+    """What writes records to a file: `write(bytes)`, `flush()` and `close()`."""
+    if BACKEND == "tensorflow":
+        return tf.io.TFRecordWriter(str(path))
+    from tensorboardX.record_writer import RecordWriter
+
+    return RecordWriter(str(path))
 
 
 def _hyperparameter(value: Any) -> Any:

@@ -12,8 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.console import Console
 
-from eyebright.backend import available_threads, keras, set_threads
+from eyebright.backend import available_threads, backend_in_words, keras, set_threads
 from eyebright.classifier import Classifier
+from eyebright.compilation import compile_seconds
 from eyebright.data.dataset import Dataset
 from eyebright.data.split import Split, split_dataset
 from eyebright.errors import TrainingInterrupted
@@ -25,7 +26,7 @@ from eyebright.run_paths import check_free
 from eyebright.settings import Settings
 from eyebright.suggestions import command
 from eyebright.training.checkpoint import Checkpoints, TrainingState
-from eyebright.training.engine_tensorflow import TensorFlowEngine
+from eyebright.training.engine import Engine
 from eyebright.training.environment import FILE as ENVIRONMENT
 from eyebright.training.environment import first_environment, note_environment
 from eyebright.training.extension import extended_settings
@@ -112,6 +113,7 @@ def train(
     run = RunDirectory.create(run_dir, settings, DataRecord.of(dataset, split, trial=trial), records)
     if title is None:
         say_settings(console, settings, dataset, reason)
+        say(console, f"Backend {backend_in_words()}")
         say_split(console, split)
     with run.locked():
         origins.keep(run)
@@ -212,7 +214,7 @@ def _train_steps(
     run: RunDirectory,
     split: Split,
     plan: Plan,
-    engine: TensorFlowEngine,
+    engine: Engine,
     checkpoints: Checkpoints,
     state: TrainingState,
     monitor: Monitor,
@@ -220,6 +222,7 @@ def _train_steps(
 ) -> None:
     """The training loop. Some steps make one compiled call; what happens between two calls stands here."""
     settings = run.settings
+    compiled_before = compile_seconds() - state.compile_seconds
     pace = Pace(settings, len(split.train), plan.total_steps)
     clock = time.perf_counter() - state.train_seconds
     if state.step == 0:
@@ -234,6 +237,7 @@ def _train_steps(
         if pace.is_epoch_end(state.step) and len(split.validation):
             _validate(engine, split.validation, settings, state, monitor)
         state.train_seconds = time.perf_counter() - clock
+        state.compile_seconds = compile_seconds() - compiled_before
         signal = interrupts.received  # read once: it can arrive at any moment
         stopping = state.stopped_early or signal is not None
         if pace.is_checkpoint(state.step) or stopping or (settings.restore_best and state.best_step == state.step):
@@ -247,10 +251,11 @@ def _train_steps(
                 signal,
             )
     state.train_seconds = time.perf_counter() - clock
+    state.compile_seconds = compile_seconds() - compiled_before
 
 
 def _validate(
-    engine: TensorFlowEngine, validation: NDArray[np.int64], settings: Settings, state: TrainingState, monitor: Monitor
+    engine: Engine, validation: NDArray[np.int64], settings: Settings, state: TrainingState, monitor: Monitor
 ) -> None:
     """Measure the model on the validation images; note the best step so far and whether patience has run out."""
     logits, labels = engine.logits(validation), engine.labels(validation)

@@ -1,4 +1,4 @@
-"""The pixel work of one step on TensorFlow: a pure function of images, targets and the step's parameters."""
+"""The pixel work of one step: a pure function of images, targets and the step's parameters."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from eyebright.augmentation import Augmentation
-from eyebright.backend import tf
+from eyebright.backend import BACKEND, jax, tf
 from eyebright.training.augmentation import colour, geometry, mixing
 
 
@@ -16,6 +16,8 @@ def _compiled(operation: Callable[..., Any]) -> Callable[..., Any]:
     Together in one call they would be slow, up to twenty times: XLA would fuse an operation into the next, and compute
     a pixel again for each of its neighbours that needs it.
     """
+    if BACKEND == "jax":  # where all of a step is one call
+        return lambda *arguments: jax.lax.optimization_barrier(operation(*arguments))
     compiled: Callable[..., Any] = tf.function(operation, jit_compile=True, autograph=False)
     return compiled
 
@@ -32,7 +34,7 @@ _mix = _compiled(mixing.mix)
 def apply(policy: Augmentation, images: Any, targets: Any, parameters: Mapping[str, Any]) -> tuple[Any, Any]:
     """Change the images of a batch, and their targets where images are mixed.
 
-    To be called in a compiled step, outside of what XLA compiles.
+    To be called in a compiled step.
 
     Args:
         policy: the one that the parameters were drawn for.
