@@ -14,6 +14,7 @@ from eyebright.backend import keras
 from eyebright.errors import SettingsError
 from eyebright.models.convnet import build_convnet
 from eyebright.models.fully_connected import build_fully_connected
+from eyebright.models.inference import outputs
 from eyebright.models.local import LocalDense
 from eyebright.models.reduction import grid
 from eyebright.models.softmax import build_softmax
@@ -96,6 +97,6 @@ def _outputs(
     model: keras.Model, images: NDArray[np.uint8], indices: NDArray[np.int64]
 ) -> Iterator[NDArray[np.float32]]:
     at_once = max(1, _VALUES_AT_ONCE // int(np.prod(images.shape[1:])))
+    compute = outputs(model)
     for start in range(0, len(indices), at_once):
-        batch = model(images[indices[start : start + at_once]], training=False)
-        yield keras.ops.convert_to_numpy(batch).astype(np.float32)
+        yield np.asarray(compute(images[indices[start : start + at_once]])).astype(np.float32)

@@ -35,6 +35,14 @@ def compiled_logits(model: keras.Model) -> LogitsFunction:
     return lambda images, indices: viewed(images, indices).one_view
 
 
+def outputs(model: keras.Model) -> Callable[[NDArray[np.uint8]], Any]:
+    """A function of images, uint8 [B, H, W, C], to what a model makes of them in inference, a few times over."""
+    if BACKEND == "jax":  # which would compile each operation by itself
+        compute = _on_jax(lambda images: (model(images, training=False),), model)
+        return lambda images: compute(images)[0]
+    return lambda images: model(images, training=False)
+
+
 def compiled_viewed_logits(model: keras.Model, tta: TestTimeAugmentation) -> ViewedLogitsFunction:
     """Compile a model for inference with test-time augmentation: one compiled call a batch makes the views and all.
 

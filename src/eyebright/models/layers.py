@@ -14,6 +14,7 @@ from eyebright.models.whitening import ImageWhitening
 from eyebright.randomness import Stream, uniforms
 
 _VALUES_AT_ONCE = 2**24  # of images; bounds the memory whatever their size and number
+_SQUARES_AT_ONCE = 2**16  # of a pixel's values: their sum fits 32 bits, in which it takes half the time
 
 
 def preprocess(images: Any, architecture: Architecture, dtype: str, product_dtype: str) -> Any:
@@ -87,12 +88,12 @@ class Standardize(keras.layers.Layer):  # type: ignore[misc]
             return
         total = np.zeros(images.shape[1:], np.int64)  # [H, W, C]
         squares = np.zeros(images.shape[1:], np.int64)
-        at_once = max(1, _VALUES_AT_ONCE // total.size)
+        at_once = max(1, min(_VALUES_AT_ONCE // total.size, _SQUARES_AT_ONCE))
         for start in range(0, len(indices), at_once):
             chunk = images[indices[start : start + at_once]]
-            total += chunk.sum(axis=0, dtype=np.int64)
+            total += chunk.sum(axis=0, dtype=np.uint32)
             if self.method == "per-channel":
-                squares += np.square(chunk, dtype=np.uint16).sum(axis=0, dtype=np.int64)
+                squares += np.square(chunk, dtype=np.uint16).sum(axis=0, dtype=np.uint32)
         if self.method == "mean-image":
             self.mean.assign(total / len(indices))
             return

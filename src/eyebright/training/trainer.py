@@ -37,6 +37,7 @@ from eyebright.training.monitor import Monitor
 from eyebright.training.origins import Origins, kept_origins, load_origins
 from eyebright.training.pace import Pace
 from eyebright.training.plan import Plan
+from eyebright.training.plan_ahead import PlanAhead
 from eyebright.training.preparation import architecture_of, begin, build, build_engine, settle
 from eyebright.training.progress import say, say_settings, say_split
 from eyebright.training.results import finish_run, finish_trial
@@ -223,13 +224,13 @@ def _train_steps(
     """The training loop. Some steps make one compiled call; what happens between two calls stands here."""
     settings = run.settings
     compiled_before = compile_seconds() - state.compile_seconds
-    pace = Pace(settings, len(split.train), plan.total_steps)
+    pace, ahead = Pace(settings, len(split.train), plan.total_steps), PlanAhead(plan)
     clock = time.perf_counter() - state.train_seconds
     if state.step == 0:
         monitor.describe_run(engine, plan.steps(np.arange(1)))
     monitor.record_weights(state.step, engine.model)  # when resumed, for the second time: the first one is purged
     while state.step < plan.total_steps and not state.stopped_early:
-        steps = plan.steps(pace.next_steps(state.step))
+        steps = ahead.steps(pace.next_steps(state.step))
         records = engine.train(steps)
         check_losses(records, steps, checkpoints)
         state.step += len(steps)
