@@ -101,6 +101,7 @@ __all__ = [
     "available_threads",
     "backend_in_words",
     "device_array",
+    "device_bytes",
     "jax",
     "keras",
     "quiet_native_stderr",
@@ -159,6 +160,14 @@ def accelerator() -> str | None:
     if BACKEND == "jax" and jax.default_backend() != "cpu":
         return str(jax.devices()[0].device_kind)
     return None
+
+
+def device_bytes() -> int | None:
+    """How much memory the GPU or TPU has for this process; None on the processor, or where it does not say."""
+    if accelerator() is None:
+        return None
+    limit = (jax.devices()[0].memory_stats() or {}).get("bytes_limit")
+    return None if limit is None else int(limit)
 
 
 def backend_in_words() -> str:

@@ -128,6 +128,16 @@ def test_the_last_block_adds_a_third_convolution_to_its_maps():
     np.testing.assert_allclose(after, np.maximum(before + third, 0))
 
 
+def test_all_blocks_may_add_a_third_convolution_and_nothing_else_changes():
+    last, every = (build_model(architecture((32, 32, 3), channels=(4, 4, 4), residuals=one)) for one in ("last", "all"))
+    shared = {weight.path: weight.numpy() for weight in last.weights}
+    more = {weight.path: weight.numpy() for weight in every.weights if weight.path not in shared}
+    assert {path for path in more if path.endswith("kernel")} == {f"block_{i}_conv_3/kernel" for i in (1, 2)}
+    for weight in every.weights:
+        if weight.path in shared:
+            np.testing.assert_array_equal(weight.numpy(), shared[weight.path])
+
+
 @pytest.mark.parametrize("precision", ["float32", "bfloat16", "float64"])
 def test_logits_are_a_ninth_of_the_last_layers_sums_over_the_largest_value_of_each_map(precision):
     model = build_model(architecture((8, 8, 3), classes=4, channels=(6,)), precision)

@@ -10,10 +10,11 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from eyebright.backend import BACKEND, device_array
+from eyebright.backend import BACKEND, device_array, device_bytes
 from eyebright.data.dataset import Dataset
 from eyebright.training.plan import Plan, Steps
 
+_RESIDENT_SHARE = 0.5  # of a GPU's memory that pixels may take; what a step needs is to fit beside them
 _BYTES_AT_ONCE = 64 * 2**20  # of pixels that are streamed; twice that is in memory
 
 
@@ -41,8 +42,9 @@ class Feed(Protocol):
 
 
 def build_feed(dataset: Dataset, plan: Plan) -> Feed:
-    """The feed that fits a data set: images that are mapped from a file are streamed, others are in memory already."""
-    if _lies_in_file(dataset.images):
+    """The feed that fits a data set: images mapped from a file, or too many for the GPU, are streamed."""
+    device = device_bytes()
+    if _lies_in_file(dataset.images) or (device is not None and dataset.images.nbytes > _RESIDENT_SHARE * device):
         return StreamingFeed(dataset, plan, _BYTES_AT_ONCE)
     return ResidentFeed(dataset)
 
