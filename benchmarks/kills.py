@@ -148,7 +148,7 @@ def kill_and_resume(
         training = command(data, *flags, "--run-dir", "run")
         while (where := kill(training, run, undisturbed, number % 2 == 1, chance)) is None:
             shutil.rmtree(run)  # it was finished before: once more
-        resumed = run_measured(command("--resume", "run"), directory)
+        resumed = run_measured(command("--resume", "run", *flags[-2:]), directory)  # on the same backend
     sha = str(json.loads(resumed.last_line)["weights_sha256"])
     verdict = "same weights" if sha == undisturbed.weights_sha256 else f"OTHER WEIGHTS: {sha[:12]}"
     print(f"kill {number + 1}: {where}: {verdict}", file=sys.stderr, flush=True)
