@@ -3,9 +3,21 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 
 from eyebright.errors import SettingsError
+
+_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
+
+
+def is_url(location: object) -> bool:
+    """Whether a location is a URL rather than a path.
+
+    >>> is_url("s3://bucket/digits"), is_url("photos/digits"), is_url(Path("digits"))
+    (True, False, False)
+    """
+    return isinstance(location, str) and _URL.match(location) is not None
 
 
 def expanded(path: str | Path) -> Path:

@@ -30,6 +30,8 @@ class Stream(IntEnum):
     OUTLIERS = 10
     GOLDEN = 11
     SEARCH = 12
+    SHARDS = 13
+    IN_SHARDS = 14
 
 
 def random_words(seed: int, stream: Stream, step: int, count: int) -> NDArray[np.uint64]:

@@ -28,6 +28,7 @@ from eyebright.cli.reproduce import reproduce
 from eyebright.cli.robustness import robustness
 from eyebright.cli.runs import runs
 from eyebright.cli.serve import key, serve
+from eyebright.cli.shard import shard
 from eyebright.cli.show_batch import show_batch
 from eyebright.cli.tensorboard import tensorboard
 from eyebright.cli.train import train
@@ -45,7 +46,7 @@ app = typer.Typer(
 )
 for command in (
     train, tune, check, find_lr, evaluate, report, calibrate, inspect, robustness, compare, runs, reproduce, package,
-    export, predict, serve, key, explain, plot, show_batch, tensorboard, datasets,
+    export, predict, serve, key, explain, plot, show_batch, shard, tensorboard, datasets,
 ):  # fmt: skip
     app.command()(command)
 app.add_typer(cache.app, name="cache")

@@ -5,15 +5,13 @@ from __future__ import annotations
 import os
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from eyebright.cli.label_errors import check_run_dir, wrong_labels
-from eyebright.cli.options import DataDir, Json
+from eyebright.cli.options import DataDir, Json, picture_option, picture_options
 from eyebright.cli.output import print_json, print_table
-from eyebright.picture_options import PictureOptions
-from eyebright.sources import as_text, flag
 
 if TYPE_CHECKING:
     from eyebright.data.audit import Report
@@ -23,15 +21,9 @@ _EXAMPLES = 3  # findings of a kind in the table
 _LONGEST = 160  # characters of a finding in the table
 
 
-def _option(name: str) -> Any:
-    field = PictureOptions.model_fields[name]
-    default = "none" if field.default is None else as_text(field.default)
-    return typer.Option(flag(name), help=f"{field.description} [default: {default}]", show_default=False)
-
-
 def check(
     data: Annotated[str, typer.Argument(help="The data, as for eyebright train.")],
-    exclude: Annotated[str | None, _option("exclude")] = None,
+    exclude: Annotated[str | None, picture_option("exclude")] = None,
     fix_list: Annotated[
         Path | None,
         typer.Option(
@@ -56,15 +48,15 @@ def check(
         Path | None, typer.Option(metavar="FILE", help="Write a page with pictures, which needs no network.")
     ] = None,
     json: Json = False,
-    image_size: Annotated[str | None, _option("image_size")] = None,
-    fit: Annotated[str | None, _option("fit")] = None,
-    colour: Annotated[str | None, _option("colour")] = None,
-    max_pixels: Annotated[int | None, _option("max_pixels")] = None,
-    image_column: Annotated[str | None, _option("image_column")] = None,
-    label_column: Annotated[str | None, _option("label_column")] = None,
-    split_column: Annotated[str | None, _option("split_column")] = None,
-    group_column: Annotated[str | None, _option("group_column")] = None,
-    group_regex: Annotated[str | None, _option("group_regex")] = None,
+    image_size: Annotated[str | None, picture_option("image_size")] = None,
+    fit: Annotated[str | None, picture_option("fit")] = None,
+    colour: Annotated[str | None, picture_option("colour")] = None,
+    max_pixels: Annotated[int | None, picture_option("max_pixels")] = None,
+    image_column: Annotated[str | None, picture_option("image_column")] = None,
+    label_column: Annotated[str | None, picture_option("label_column")] = None,
+    split_column: Annotated[str | None, picture_option("split_column")] = None,
+    group_column: Annotated[str | None, picture_option("group_column")] = None,
+    group_regex: Annotated[str | None, picture_option("group_regex")] = None,
     allow_outside: Annotated[
         bool, typer.Option("--allow-outside", help="Let a table name pictures outside of it.")
     ] = False,
@@ -87,7 +79,7 @@ def check(
         "group_regex": group_regex,
         "allow_outside": allow_outside or None,
     }
-    options = _picture_options({name: value for name, value in given.items() if value is not None})
+    options = picture_options(given)
 
     from eyebright.data.audit import audit, collect, write_exclusions
     from eyebright.data.audit.page import write_page
@@ -112,24 +104,6 @@ def check(
         if html is not None:
             print(f"Written: {html}")
     raise typer.Exit(_FOUND if report.findings else 0)
-
-
-def _picture_options(given: dict[str, Any]) -> PictureOptions:
-    """The options, checked.
-
-    Raises:
-        SettingsError: one of them is out of its range.
-    """
-    from pydantic import ValidationError
-
-    from eyebright.errors import SettingsError
-
-    try:
-        return PictureOptions.model_validate(given)
-    except ValidationError as error:
-        first = error.errors()[0]
-        name = str(first["loc"][0])
-        raise SettingsError(f"{flag(name)} {given[name]}: {first['msg']}.") from error
 
 
 def _check_outputs(data: str, exclude: str | None, outputs: dict[str, Path | None]) -> None:

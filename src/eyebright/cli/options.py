@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+
+from eyebright.picture_options import PictureOptions
+from eyebright.sources import as_text, flag
 
 FinishedRun = Annotated[Path, typer.Argument(help="Directory of a finished run.")]
 
@@ -22,3 +26,28 @@ DataDir = Annotated[
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 JsonAside = Annotated[bool, typer.Option("--json", help="Print JSON; what is for people goes to stderr.")]
+
+
+def picture_option(name: str) -> Any:
+    """The option of a setting of `PictureOptions`."""
+    field = PictureOptions.model_fields[name]
+    default = "none" if field.default is None else as_text(field.default)
+    return typer.Option(flag(name), help=f"{field.description} [default: {default}]", show_default=False)
+
+
+def picture_options(given: Mapping[str, Any]) -> PictureOptions:
+    """What was given of such options, checked; None is nothing.
+
+    Raises:
+        SettingsError: one of them is out of its range.
+    """
+    from pydantic import ValidationError
+
+    from eyebright.errors import SettingsError
+
+    try:
+        return PictureOptions.model_validate({name: value for name, value in given.items() if value is not None})
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = str(first["loc"][0])
+        raise SettingsError(f"{flag(name)} {given[name]}: {first['msg']}.") from error

@@ -60,10 +60,10 @@ def load_fitted(
 def with_whole_paths(settings: Settings) -> Settings:
     """Settings whose paths are whole: a run is resumed, and its settings used again, from other directories, too."""
     from eyebright.data.catalog import CATALOG
-    from eyebright.paths import whole_path
+    from eyebright.paths import is_url, whole_path
 
     paths = {
-        "data": settings.data not in CATALOG,
+        "data": settings.data not in CATALOG and not is_url(settings.data),
         "teacher": settings.teacher,
         "exclude": settings.exclude,
         "weights": settings.weights not in ("imagenet", "none"),
@@ -112,7 +112,7 @@ def _load(run: RunDirectory, data: str | None, data_dir: Path | None, *, progres
     from eyebright.data.loading import data_directory, load_dataset
     from eyebright.data.readers import is_picture_set, read_arrays
     from eyebright.errors import RunError
-    from eyebright.paths import expanded
+    from eyebright.paths import expanded, is_url
 
     options = run.settings.picture_options
     if data is not None:
@@ -133,6 +133,8 @@ def _load(run: RunDirectory, data: str | None, data_dir: Path | None, *, progres
         if runs_data_dir and is_here(entry, Path(runs_data_dir)) and not is_here(entry, data_directory(data_dir)):
             data_dir = Path(runs_data_dir)
         return load_dataset(name, options=options, data_dir=data_dir, progress=progress)
+    if is_url(source):
+        return load_dataset(source, options=options, progress=progress)
     if not os.path.lexists(source):
         raise RunError(f"{run.path}: its data are no longer in {source}. Give the path where they are now, as DATA.")
     return load_dataset(Path(source), options=options, progress=progress)

@@ -14,7 +14,7 @@ from eyebright.data.dataset import Dataset
 from eyebright.data.grouping import same_pixels_together
 from eyebright.data.listing import read_exclusions
 from eyebright.errors import DataError, MissingExtraError, SettingsError, suggestion
-from eyebright.paths import expanded
+from eyebright.paths import expanded, is_url
 from eyebright.picture_options import PictureOptions
 
 ENVIRONMENT_VARIABLE = "EYEBRIGHT_DATA"
@@ -38,8 +38,8 @@ def load_dataset(
     alone where nothing lies in the data directory.
 
     Args:
-        data: a name of the catalogue (`eyebright datasets` lists them) or a path. A name wins over a file or directory
-            of the same name; "./digits", or a `Path`, means the latter.
+        data: a name of the catalogue (`eyebright datasets` lists them), a path, or the URL of shards. A name wins over
+            a file or directory of the same name; "./digits", or a `Path`, means the latter.
         options: how pictures are read; data that come as arrays of pixels take none but `exclude`.
         data_dir: the data directory; by default what EYEBRIGHT_DATA says, or else the user's data directory.
         progress: whether a download, or the reading of pictures, shows a progress bar on standard error.
@@ -58,6 +58,11 @@ def load_dataset(
     if isinstance(data, str) and data in CATALOG:
         entry = _load_entry(CATALOG[data], data_directory(data_dir), progress=progress)
         return same_pixels_together(_of_arrays(entry, options))
+    if isinstance(data, str) and is_url(data):
+        from eyebright.data.shards.reading import read_shards
+
+        dataset = _of_arrays(read_shards(data, progress=progress), options)
+        return same_pixels_together(replace(dataset, source=data))
     path = expanded(data)
     if not os.path.lexists(path):
         if isinstance(data, Path):
@@ -67,7 +72,7 @@ def load_dataset(
     from eyebright.data.picture_sets import read_pictures
     from eyebright.data.readers import read_arrays
 
-    dataset = read_arrays(path)
+    dataset = read_arrays(path, progress=progress)
     dataset = read_pictures(path, options, progress=progress) if dataset is None else _of_arrays(dataset, options)
     return same_pixels_together(replace(dataset, source=str(path.resolve())))
 
@@ -85,7 +90,7 @@ def _of_arrays(dataset: Dataset, options: PictureOptions) -> Dataset:
     given = [name for name in options.given if name != "exclude"]
     if given:
         raise SettingsError(
-            f"--{given[0].replace('_', '-')}: is for picture files; {dataset.name} comes as arrays of pixels."
+            f"--{given[0].replace('_', '-')}: is for picture files; {dataset.name} comes as pixels of one size."
         )
     if options.exclude is None:
         return dataset

@@ -71,6 +71,11 @@ def read_picture_file(path: Path, max_pixels: int) -> bytes:
     return content
 
 
+def kind_of(content: bytes) -> str | None:
+    """What kind of file begins with these bytes, for example "JPEG"; None where that is not known."""
+    return next((kind for offset, signature, kind in _SIGNATURES if content.startswith(signature, offset)), None)
+
+
 def diagnosis(content: bytes, error: Exception) -> str:
     """What is wrong with bytes that could not be decoded.
 
@@ -82,7 +87,7 @@ def diagnosis(content: bytes, error: Exception) -> str:
 
     if isinstance(error, MemoryError):
         return "too large for this machine's memory. Make it smaller first."
-    kind = next((k for offset, signature, k in _SIGNATURES if content.startswith(signature, offset)), None)
+    kind = kind_of(content)
     unknown = isinstance(error, UnidentifiedImageError)
     if kind not in FORMATS and unknown:
         looks = f"it begins like {kind}" if kind else f"it begins with the bytes {content[:8].hex(' ')}"

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import re
 import sys
+from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -48,7 +50,7 @@ def read_pictures(path: Path, options: PictureOptions, *, progress: bool = False
         MissingExtraError: what this needs is not installed.
     """
     packed = packed_files(path, options)
-    if packed and (dataset := _cached(packed_key(path, options, packed))) is not None:
+    if packed and (dataset := cached_dataset(packed_key(path, options, packed))) is not None:
         return dataset
     with open_listing(path, options) as listing:
         notes = _notes(listing)
@@ -56,10 +58,10 @@ def read_pictures(path: Path, options: PictureOptions, *, progress: bool = False
             key = packed_key(path, options, packed)
         else:
             key = listing_key(listing, options, packed)
-        dataset = _cached(key)
+        dataset = cached_dataset(key)
         if dataset is None:
             with locked(key, waiting=lambda: _say("Another process reads these pictures: waiting for it.", progress)):
-                dataset = _cached(key) or _built(key, listing, notes, options, progress=progress)
+                dataset = cached_dataset(key) or _built(key, listing, notes, options, progress=progress)
     return replace(dataset, notes=notes)
 
 
@@ -79,7 +81,7 @@ def _built(key: str, listing: Listing, notes: tuple[str, ...], options: PictureO
         _write(entry, listing, notes, pixels, 1 if options.colour == "auto" and grey else channels)
         del pixels
         decoded.unlink()
-    dataset = _cached(key)
+    dataset = cached_dataset(key)
     if dataset is None:
         raise DataError(f"{cache_directory()}: what was just written there is gone, or damaged. Is its disk sound?")
     return dataset
@@ -125,7 +127,7 @@ def _write(entry: Path, listing: Listing, notes: tuple[str, ...], pixels: NDArra
         },
         {
             "labels": np.array([labels[picture.class_name] for picture in ordered], np.int32),
-            "splits": np.array([_code(picture.split) for picture in ordered], np.int8),
+            "splits": np.array([split_code(picture.split) for picture in ordered], np.int8),
             "groups": joined_groups([picture.group for picture in ordered], [hashes[place] for place in order]),
             "paths": np.frombuffer("\n".join(picture.path for picture in ordered).encode(), np.uint8),
         },
@@ -134,25 +136,34 @@ def _write(entry: Path, listing: Listing, notes: tuple[str, ...], pixels: NDArra
     )
 
 
-def _code(split: str) -> int:
+def split_code(split: str) -> int:
+    """What stands for a split, or for none (""), in an entry's index."""
     return SPLIT_NAMES.index(split) if split else _NO_SPLIT
 
 
-def _cached(key: str) -> Dataset | None:
+def cached_dataset(key: str) -> Dataset | None:
+    """The data set of an entry of the cache; None if there is none, or it does not verify."""
     entry = cache.read_entry(key)
     if entry is None:
         return None
     description, index, images = entry
-    splits = {name: np.flatnonzero(index["splits"] == code) for code, name in enumerate(SPLIT_NAMES)}
+    dataset = dataset_of(description["name"], tuple(description["class_names"]), images, index)
+    return replace(dataset, notes=tuple(description["notes"]))
+
+
+def dataset_of(
+    name: str, class_names: tuple[str, ...], images: NDArray[np.uint8], index: Mapping[str, NDArray[Any]]
+) -> Dataset:
+    """The data set of images and the arrays that an entry's index has of them."""
+    splits = {split: np.flatnonzero(index["splits"] == split_code(split)) for split in SPLIT_NAMES}
     return Dataset(
         images,
         index["labels"],
-        tuple(description["class_names"]),
-        description["name"],
-        {name: places for name, places in splits.items() if len(places)},
-        paths=tuple(index["paths"].tobytes().decode().split("\n")),
+        class_names,
+        name,
+        {split: places for split, places in splits.items() if len(places)},
+        paths=tuple(index["paths"].tobytes().decode().split("\n")) if len(index["paths"]) else (),
         groups=index["groups"],
-        notes=tuple(description["notes"]),
     )
 
 

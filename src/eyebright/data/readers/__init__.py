@@ -70,12 +70,13 @@ _PICTURES = "folders of pictures, a table of them (.csv, .tsv, .parquet), or an 
 _NPZ = "a file .npz (arrays images and labels, or x_train, y_train, x_test, y_test)"
 
 
-def read_arrays(path: Path) -> Dataset | None:
-    """Read the data set of arrays of pixels that lies at a path.
+def read_arrays(path: Path, *, progress: bool = False) -> Dataset | None:
+    """Read the data set of arrays of pixels, or of shards, that lies at a path.
 
     Args:
         path: a directory, recognised by the files in it (or the parent of one of CIFAR's official directories), or a
             `.npz` file.
+        progress: whether the reading of shards shows a progress bar on standard error.
 
     Returns:
         Images in the order of the files; the splits are those that the data came with. None for what may be a set of
@@ -86,7 +87,7 @@ def read_arrays(path: Path) -> Dataset | None:
     """
     try:
         if path.is_dir():
-            return _read_directory(path)
+            return _read_directory(path, progress=progress)
         if path.suffix.lower() == ".npz" and path.exists():
             return read_npz(path)
         if is_picture_set(path):
@@ -100,7 +101,11 @@ def read_arrays(path: Path) -> Dataset | None:
     raise DataError(f"{path}: nothing is there. Give a path, or a name that `eyebright datasets` lists.")
 
 
-def _read_directory(directory: Path) -> Dataset | None:
+def _read_directory(directory: Path, *, progress: bool) -> Dataset | None:
+    from eyebright.data.shards.reading import holds_shards, read_shards  # which are read as pictures are, a floor above
+
+    if holds_shards(directory):
+        return read_shards(directory, progress=progress)
     entries = sorted(directory.iterdir())
     # Files only: folders `train` and `test` are no pickles.
     files = [entry.name for entry in entries if not entry.is_dir()]
@@ -119,7 +124,8 @@ def _read_directory(directory: Path) -> Dataset | None:
 
 def recognised() -> str:
     """What `load_dataset` reads, in a sentence."""
-    kinds = [f"a directory of {layout.description.partition(' (')[0]}" for layout in _LAYOUTS]
+    shards = "a directory of shards (train-000000.tar …, index.json; eyebright shard writes them)"
+    kinds = [shards, *(f"a directory of {layout.description.partition(' (')[0]}" for layout in _LAYOUTS)]
     return f"Recognised are: {'; '.join([_PICTURES, *kinds, _NPZ])}."
 
 

@@ -1,0 +1,97 @@
+"""`eyebright shard`: a data set as tar files that can be streamed, from a directory or from object storage."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from eyebright.cli.options import DataDir, JsonAside, picture_option, picture_options
+from eyebright.cli.output import print_json
+
+
+def shard(
+    data: Annotated[str, typer.Argument(help="The data, as for eyebright train.")],
+    output: Annotated[
+        str,
+        typer.Option("-o", "--output", metavar="DIR|URL", help="Where to; DIR must not exist, URL have no shards yet."),
+    ],
+    shard_size: Annotated[
+        float | None, typer.Option(metavar="MB", help="About how large a shard is.", show_default="32")
+    ] = None,
+    shard_images: Annotated[
+        int | None, typer.Option(metavar="N", help="Instead: at most so many images a shard.", show_default="any number")
+    ] = None,
+    resized: Annotated[
+        bool,
+        typer.Option(
+            "--resized",
+            help="Write pictures as PNG in the size that they are brought to, without metadata, not their files.",
+        ),
+    ] = False,
+    json: JsonAside = False,
+    exclude: Annotated[str | None, picture_option("exclude")] = None,
+    image_size: Annotated[str | None, picture_option("image_size")] = None,
+    fit: Annotated[str | None, picture_option("fit")] = None,
+    colour: Annotated[str | None, picture_option("colour")] = None,
+    max_pixels: Annotated[int | None, picture_option("max_pixels")] = None,
+    image_column: Annotated[str | None, picture_option("image_column")] = None,
+    label_column: Annotated[str | None, picture_option("label_column")] = None,
+    split_column: Annotated[str | None, picture_option("split_column")] = None,
+    group_column: Annotated[str | None, picture_option("group_column")] = None,
+    group_regex: Annotated[str | None, picture_option("group_regex")] = None,
+    allow_outside: Annotated[
+        bool, typer.Option("--allow-outside", help="Let a table name pictures outside of it.")
+    ] = False,
+    data_dir: DataDir = None,
+) -> None:
+    """Write a data set as shards: tar files in WebDataset's form, which are streamed, and an index with their hashes.
+
+    Picture files are kept as they are, arrays of pixels become PNG. eyebright train takes the directory, or its URL, as
+    DATA. The same data give the same bytes.
+    """
+    given = {
+        "exclude": exclude,
+        "image_size": image_size,
+        "fit": fit,
+        "colour": colour,
+        "max_pixels": max_pixels,
+        "image_column": image_column,
+        "label_column": label_column,
+        "split_column": split_column,
+        "group_column": group_column,
+        "group_regex": group_regex,
+        "allow_outside": allow_outside or None,
+    }
+    options = picture_options(given)
+
+    from eyebright.errors import SettingsError
+
+    if shard_size is not None and shard_images is not None:
+        raise SettingsError("--shard-size, --shard-images: give one of the two.")
+
+    from eyebright.data.shards.writing import DEFAULT_MEGABYTES, ShardSize, write_shards
+
+    size = ShardSize((DEFAULT_MEGABYTES if shard_size is None else shard_size) * 1e6, shard_images)
+    index = write_shards(
+        data, output, options=options, size=size, resized=resized, data_dir=data_dir, progress=not json
+    )
+    shards, length = index.shards, sum(one.bytes for one in index.shards)
+    if json:
+        print_json(
+            {
+                "output": output,
+                "name": index.name,
+                "images": index.images,
+                "shards": len(shards),
+                "bytes": length,
+                "splits": index.splits,
+                "data_fingerprint": index.fingerprint,
+                "index_sha256": index.sha256,
+            }
+        )
+        return
+    splits = ", ".join(f"{name or 'in no split'} {count:,}" for name, count in index.splits.items())
+    print(f"{index.images:,} images ({splits}) in {len(shards):,} shards, {length / 1e6:,.1f} MB: {output}")
+
+

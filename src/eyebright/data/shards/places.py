@@ -1,0 +1,204 @@
+"""Where shards lie: a directory, or object storage that fsspec reaches, with bounded patience.
+
+A place gives whole files and takes whole files. What is not there, what may not be read, and a server that is down or
+stalls are told apart, because what to do differs: only the last is tried again.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol, TypeVar
+
+from eyebright.data.readers.files import read_bytes
+from eyebright.errors import DataError, EyebrightError, MissingExtraError, SettingsError, StorageError
+from eyebright.paths import expanded, is_url
+from eyebright.storage import write_file
+
+Result = TypeVar("Result")
+
+# By name: they are botocore's, which is only there where the extra is.
+_OF_CREDENTIALS = ("NoCredentialsError", "PartialCredentialsError", "CredentialRetrievalError", "ProfileNotFound")
+
+
+class Patience(NamedTuple):
+    """How long object storage is waited for.
+
+    Attributes:
+        attempts: for each file, before it is given up.
+        pause_seconds: before the second attempt; it doubles before each further one.
+        connect_seconds: to reach the server.
+        read_seconds: without a byte from it.
+    """
+
+    attempts: int = 4
+    pause_seconds: float = 0.5
+    connect_seconds: float = 10.0
+    read_seconds: float = 30.0
+
+
+class Place(Protocol):
+    """A directory of files, here or elsewhere."""
+
+    def where(self, name: str) -> str:
+        """How messages call a file in it."""
+
+    def has(self, name: str) -> bool:
+        """Whether a file is in it.
+
+        Raises:
+            DataError: the place cannot be reached.
+        """
+
+    def read(self, name: str) -> bytes:
+        """The content of a file.
+
+        Raises:
+            DataError: it is missing or cannot be read.
+        """
+
+    def write(self, name: str, content: bytes) -> None:
+        """Write a file, whole or not at all.
+
+        Raises:
+            StorageError: it cannot be written.
+        """
+
+
+def place_of(location: str | Path, patience: Patience | None = None) -> Place:
+    """The place at a path or URL.
+
+    Args:
+        location: for example "shards/cifar10" or "s3://bucket/cifar10".
+        patience: with object storage; the usual one if not given.
+
+    Raises:
+        SettingsError: a URL of a kind that is not known.
+        MissingExtraError: what that kind needs is not installed.
+    """
+    if is_url(location):
+        return ObjectStorage(str(location), patience or Patience())
+    return Directory(expanded(location))
+
+
+class Directory:
+    """Files in a directory of this machine.
+
+    Args:
+        path: of the directory.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def where(self, name: str) -> str:
+        """See `Place`."""
+        return str(self._path / name)
+
+    def has(self, name: str) -> bool:
+        """See `Place`."""
+        return (self._path / name).exists()
+
+    def read(self, name: str) -> bytes:
+        """See `Place`."""
+        return read_bytes(self._path / name)
+
+    def write(self, name: str, content: bytes) -> None:
+        """See `Place`."""
+        write_file(self._path / name, content)
+
+
+class ObjectStorage:
+    """Files at a URL. Credentials and the server's address come from the environment, as for that storage's own tools.
+
+    Args:
+        url: of the directory.
+        patience: how long it is waited for.
+
+    Raises:
+        SettingsError: a URL of a kind that is not known.
+        MissingExtraError: what that kind needs is not installed.
+    """
+
+    def __init__(self, url: str, patience: Patience) -> None:
+        self._url, self._patience = url.rstrip("/"), patience
+        try:
+            from fsspec.core import url_to_fs
+        except ModuleNotFoundError as error:
+            raise MissingExtraError(f"{url}: object storage", "s3") from error
+        is_s3 = url.lower().startswith(("s3://", "s3a://"))
+        try:
+            self._files, self._root = url_to_fs(self._url, **(_s3_options(patience) if is_s3 else {}))
+        except ImportError as error:
+            if is_s3:
+                raise MissingExtraError(f"{url}: object storage", "s3") from error
+            raise SettingsError(f"{url}: {error}.") from error
+        except ValueError as error:
+            raise SettingsError(f"{url}: this kind of URL is not known: {error}.") from error
+        if is_s3:
+            self._files.retries = 1  # its own, within each of ours
+
+    def where(self, name: str) -> str:
+        """See `Place`."""
+        return f"{self._url}/{name}"
+
+    def has(self, name: str) -> bool:
+        """See `Place`."""
+        found: bool = self._patiently(self.where(name), "read", DataError, lambda: self._exists(name))
+        return found
+
+    def read(self, name: str) -> bytes:
+        """See `Place`."""
+        return self._patiently(
+            self.where(name), "read", DataError, lambda: bytes(self._files.cat_file(f"{self._root}/{name}"))
+        )
+
+    def write(self, name: str, content: bytes) -> None:
+        """See `Place`."""
+        self._patiently(
+            self.where(name), "written", StorageError, lambda: self._files.pipe_file(f"{self._root}/{name}", content)
+        )
+
+    def _exists(self, name: str) -> bool:
+        try:
+            self._files.info(f"{self._root}/{name}", refresh=True)
+        except FileNotFoundError:
+            return False
+        return True
+
+    def _patiently(
+        self, where: str, done: str, error_type: type[EyebrightError], work: Callable[[], Result]
+    ) -> Result:
+        """The result of some work, tried again while the trouble may pass."""
+        patience, began = self._patience, time.monotonic()
+        for attempt in range(1, patience.attempts + 1):
+            try:
+                return work()
+            except FileNotFoundError as error:
+                raise error_type(f"{where}: missing. (Is the bucket's name right?)") from error
+            except Exception as error:  # there is no closed list of what file systems and their networks raise
+                reason = " ".join(str(error).split()) or type(error).__name__
+                if isinstance(error, PermissionError) or type(error).__name__ in _OF_CREDENTIALS:
+                    raise error_type(
+                        f"{where}: access is denied: {reason}. Check the credentials in the environment (for S3 "
+                        "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE) and what they allow."
+                    ) from error
+                if attempt == patience.attempts:
+                    raise error_type(
+                        f"{where}: cannot be {done}: {reason} ({attempt} attempts in {time.monotonic() - began:.0f} "
+                        "s). Check the network and the server's address (for S3 AWS_ENDPOINT_URL), and try again."
+                    ) from error
+            time.sleep(patience.pause_seconds * 2 ** (attempt - 1))
+        raise ValueError("patience without an attempt")
+
+
+def _s3_options(patience: Patience) -> dict[str, Any]:
+    return {
+        "config_kwargs": {
+            "connect_timeout": patience.connect_seconds,
+            "read_timeout": patience.read_seconds,
+            "retries": {"total_max_attempts": 1},
+        },
+        "skip_instance_cache": True,  # its settings are for these files alone
+    }

@@ -1,0 +1,198 @@
+"""Batches of pictures straight from shards, in memory that the size of the data doesn't change."""
+
+from __future__ import annotations
+
+import itertools
+from collections import Counter, deque
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from eyebright.data.parallel import processors
+from eyebright.data.shards.index import Shard, ShardIndex, read_index
+from eyebright.data.shards.members import Sample
+from eyebright.data.shards.order import ShardOrder, lanes_for
+from eyebright.data.shards.places import Patience, Place, place_of
+from eyebright.data.shards.reading import decode_sample, read_shard
+from eyebright.errors import SettingsError
+
+_MEMORY_BYTES = 1024 * 10**6  # of shards, in one worker that reads all of them
+_READERS = 4  # shards that are read at the same time
+_BATCHES_AHEAD = 2  # that are decoded while one is learnt from
+_AT_ONCE = 16  # pictures that a thread decodes
+
+
+class ShardBatch(NamedTuple):
+    """What a worker takes of a batch.
+
+    Attributes:
+        images: uint8 [b, H, W, C], values 0 … 255.
+        labels: int32 [b].
+    """
+
+    images: NDArray[np.uint8]
+    labels: NDArray[np.int32]
+
+
+class ShardStream:
+    """Batches of one split of some shards, in an order that is a pure function of (seed, step).
+
+    In an epoch each picture comes once, but that the last `images % batch_size` of its order sit it out, as other ones
+    in each epoch. How the order is made, and what it costs, is in `eyebright.data.shards.order`. Shards are read whole
+    and verified, a few at a time: of a set of shards as `write_shards` makes them, no more than 1 GB is held.
+
+    Args:
+        location: a directory of shards, or the URL of one.
+        batch_size: images of a step, those of all workers together.
+        seed: 0 … 2⁶⁴ - 1.
+        split: train, validation, test, or "" for images that came in no split. If not given: train, or else "".
+        lanes: from how many shards a batch comes, which is part of the order; if not given, up to 16, as have room.
+        patience: with object storage.
+
+    Raises:
+        DataError: there are no shards, or not of that split.
+        SettingsError: a batch that is larger than the split.
+        MissingExtraError: a URL, and what it needs is not installed.
+    """
+
+    def __init__(
+        self,
+        location: str | Path,
+        batch_size: int,
+        *,
+        seed: int = 0,
+        split: str | None = None,
+        lanes: int | None = None,
+        patience: Patience | None = None,
+    ) -> None:
+        self._place = place_of(location, patience)
+        self.index: ShardIndex = read_index(self._place)
+        self._shards = _of_split(self.index, str(location), split)
+        largest = max(shard.bytes for shard in self._shards)
+        self.lanes = lanes_for(largest, _MEMORY_BYTES) if lanes is None else lanes
+        if self.lanes < 1:
+            raise SettingsError(f"lanes {lanes}: give a number above 0.")
+        self.order = ShardOrder([shard.images for shard in self._shards], batch_size, seed, self.lanes)
+        self.batch_size = batch_size
+
+    @property
+    def images(self) -> int:
+        """How many the split has."""
+        return self.order.images
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """How many whole batches an epoch has."""
+        return self.order.steps_per_epoch
+
+    def batches(self, first_step: int = 0, rank: int = 0, world: int = 1) -> Iterator[ShardBatch]:
+        """The batches from a step on, without end; none depends on those before it.
+
+        Args:
+            first_step: from 0; not the first where training goes on.
+            rank: which worker this is, from 0.
+            world: how many workers there are. Worker r takes the images r, r + world … of each batch.
+
+        Yields:
+            Of `batch_size / world` images each.
+
+        Raises:
+            SettingsError: no such worker, or a batch that is not divided by their number.
+            DataError: a shard is missing, cut, damaged or from another set, or cannot be read.
+        """
+        if not 0 <= rank < world:
+            raise SettingsError(f"worker {rank} of {world}: workers are numbered 0 … {world - 1}.")
+        if self.batch_size % world:
+            raise SettingsError(
+                f"--batch-size {self.batch_size}: {world} workers cannot share it equally. Give a multiple of {world}."
+            )
+        return self._batches(first_step, rank, world)
+
+    def _batches(self, first_step: int, rank: int, world: int) -> Iterator[ShardBatch]:
+        window = _Window(self._place, self.index, self._shards)
+        decoders = ThreadPoolExecutor(processors(), "decode")
+        # A shard is begun to be read when half of the one before it, in its lane, is still to come.
+        ahead = max(1, self.images * self.lanes // (2 * len(self._shards) * self.batch_size))
+        needed, begun = deque[list[int]](), deque[list[Future[ShardBatch]]]()
+        try:
+            for step in itertools.count(first_step):
+                while len(needed) <= ahead + _BATCHES_AHEAD:
+                    needed.append(self.order.shards(step + len(needed), rank, world))
+                    window.need(needed[-1])
+                while len(begun) <= _BATCHES_AHEAD:
+                    rows = self.order.rows(step + len(begun), rank, world)
+                    begun.append(window.decode(decoders, rows.shards.tolist(), rows.members.tolist()))
+                parts = [part.result() for part in begun.popleft()]
+                window.release(needed.popleft())
+                yield ShardBatch(
+                    np.concatenate([part.images for part in parts]), np.concatenate([part.labels for part in parts])
+                )
+        finally:
+            decoders.shutdown(cancel_futures=True)
+            window.close()
+
+
+class _Window:
+    """The shards that some steps in a row need, each read once for all of them.
+
+    Args:
+        place: where they lie.
+        index: of their set.
+        shards: those of the split.
+    """
+
+    def __init__(self, place: Place, index: ShardIndex, shards: Sequence[Shard]) -> None:
+        self._place, self._index, self._shards = place, index, shards
+        self._readers = ThreadPoolExecutor(_READERS, "shards")
+        self._read: dict[int, Future[list[Sample]]] = {}
+        self._uses = Counter[int]()
+
+    def need(self, shards: Sequence[int]) -> None:
+        """Begin to read what a step needs, unless it is here already."""
+        for number in shards:
+            self._uses[number] += 1
+            if number not in self._read:
+                self._read[number] = self._readers.submit(
+                    read_shard, self._place, self._index, self._shards[number]
+                )
+
+    def release(self, shards: Sequence[int]) -> None:
+        """A step is done: what no other needs is forgotten."""
+        for number in shards:
+            self._uses[number] -= 1
+            if not self._uses[number]:
+                del self._uses[number], self._read[number]
+
+    def decode(
+        self, decoders: ThreadPoolExecutor, shards: Sequence[int], members: Sequence[int]
+    ) -> list[Future[ShardBatch]]:
+        """Begin to decode pictures, each by its shard and its place in it."""
+        sources = [(number, self._read[number], member) for number, member in zip(shards, members, strict=True)]
+        parts = [sources[start : start + _AT_ONCE] for start in range(0, len(sources), _AT_ONCE)]
+        return [decoders.submit(self._decode, part) for part in parts]
+
+    def _decode(self, sources: Sequence[tuple[int, Future[list[Sample]], int]]) -> ShardBatch:
+        images = np.empty((len(sources), *self._index.image_shape), np.uint8)
+        labels = np.empty(len(sources), np.int32)
+        for row, (number, read, member) in enumerate(sources):
+            sample = read.result()[member]
+            images[row] = decode_sample(self._place.where(self._shards[number].name), sample, self._index)
+            labels[row] = sample.label
+        return ShardBatch(images, labels)
+
+    def close(self) -> None:
+        """Read nothing more."""
+        self._readers.shutdown(cancel_futures=True)
+
+
+def _of_split(index: ShardIndex, location: str, split: str | None) -> tuple[Shard, ...]:
+    chosen = split if split is not None else "train" if "train" in index.splits else ""
+    shards = index.of_split(chosen)
+    if not shards:
+        there = ", ".join(name or "images of no split" for name in index.splits)
+        raise SettingsError(f"{location}: it has no split {chosen!r}. There are: {there}.")
+    return shards
