@@ -19,7 +19,6 @@ from eyebright.errors import DataError
 _LABEL, _BESIDE = "cls", "json"
 _DIGITS = 9
 NO_GROUP = -1
-MEMBER_BYTES = 512  # of a member's header; its content is filled up to a multiple of as many
 
 
 class Sample(NamedTuple):

@@ -22,7 +22,7 @@ from eyebright.data.picture_files import kind_of
 from eyebright.data.progress import shown
 from eyebright.data.readers import is_picture_set, read_arrays
 from eyebright.data.shards.index import FILE, Shard, ShardIndex
-from eyebright.data.shards.members import MEMBER_BYTES, NO_GROUP, Sample, pack
+from eyebright.data.shards.members import NO_GROUP, Sample, pack
 from eyebright.data.shards.places import Place, place_of
 from eyebright.errors import DataError, SettingsError, StorageError
 from eyebright.paths import expanded, is_url
@@ -33,11 +33,12 @@ from eyebright.storage import cleaned_up, put_in_place, sha256
 DEFAULT_MEGABYTES = 32.0
 _DEAL_SEED = 0  # which pictures share a shard: the same for the same data, whoever writes it
 _OF_NO_SPLIT = "data"  # in the place of a split, in a shard's name
-_LOOKED_AT = 256  # pictures whose length is taken for all, where there are no files
+_LOOKED_AT = 256  # pictures whose length is taken for that of all
 _AT_ONCE = 64  # pictures that a thread packs
 _MOST_SHARDS = 10**6  # of a split: their names have six digits
 
-PictureOf = Callable[[int], bytes]
+PictureOf = Callable[[int], bytes]  # from a place in the data set
+SamplesOf = Callable[[NDArray[np.int64]], list[Sample]]  # from places
 
 
 class ShardSize(NamedTuple):
@@ -84,7 +85,8 @@ def write_shards(
     with _target(output) as place:
         dataset = load_dataset(data, options=options, data_dir=data_dir, progress=progress)
         with _pictures(data, dataset, options, resized=resized) as picture:
-            shards = _write(place, dataset, picture, size, progress=progress)
+            samples = partial(_samples, dataset, picture)
+            shards = _write(place, dataset, samples, size, progress=progress)
         index = ShardIndex(
             name=dataset.name,
             class_names=dataset.class_names,
@@ -149,43 +151,43 @@ def _png(image: NDArray[np.uint8]) -> bytes:
 
 
 def _write(
-    place: Place, dataset: Dataset, picture: PictureOf, size: ShardSize, *, progress: bool
+    place: Place, dataset: Dataset, samples: SamplesOf, size: ShardSize, *, progress: bool
 ) -> tuple[Shard, ...]:
     """Write the tar files."""
     shards = []
+    dealt = _dealt(dataset, samples, size)
     for split, name, places in shown(
-        _dealt(dataset, picture, size), "Writing shards", len(dataset), lambda part: len(part[2]), progress=progress
+        dealt, "Writing shards", len(dataset), lambda part: len(part[2]), progress=progress
     ):
-        parts = [places[start : start + _AT_ONCE] for start in range(0, len(places), _AT_ONCE)]
-        samples = [s for part in in_threads(partial(_samples, dataset, picture), parts) for s in part]
-        content = pack(samples)
+        parts = (places[start : start + _AT_ONCE] for start in range(0, len(places), _AT_ONCE))
+        content = pack(sample for part in in_threads(samples, parts) for sample in part)
         place.write(name, content)
         shards.append(Shard(name=name, split=split, images=len(places), bytes=len(content), sha256=sha256(content)))
     return tuple(shards)
 
 
 def _dealt(
-    dataset: Dataset, picture: PictureOf, size: ShardSize
+    dataset: Dataset, samples: SamplesOf, size: ShardSize
 ) -> Iterator[tuple[str, str, NDArray[np.int64]]]:
-    """(split, name, places in the data set, ascending) of each shard. Those of a split differ by one picture at most."""
+    """(split, name, places in the data set) of each shard. Those of a split differ by one picture at most."""
     unsplit = np.setdiff1d(np.arange(len(dataset)), np.concatenate([[], *dataset.splits.values()]))
     parts = {**dataset.splits, **({"": unsplit} if len(unsplit) else {})}
     for number, (split, places) in enumerate(sorted(parts.items())):
         dealt = places[permutation(_DEAL_SEED, Stream.SHARDS, number, len(places))]
-        for shard, some in enumerate(np.array_split(dealt, _shards_of(dealt, picture, size))):
-            yield split, f"{split or _OF_NO_SPLIT}-{shard:06d}.tar", np.sort(some)
+        for shard, some in enumerate(np.array_split(dealt, _shards_of(dealt, samples, size))):
+            yield split, f"{split or _OF_NO_SPLIT}-{shard:06d}.tar", some
 
 
-def _shards_of(places: NDArray[np.int64], picture: PictureOf, size: ShardSize) -> int:
+def _shards_of(places: NDArray[np.int64], samples: SamplesOf, size: ShardSize) -> int:
     if size.images is not None:
         count = -(-len(places) // size.images)
     else:
-        some = places[:_LOOKED_AT].tolist()
-        each = sum(len(picture(place)) for place in some) / len(some) + 3 * MEMBER_BYTES  # headers, label, filling up
-        count = min(len(places), round(len(places) * each / size.bytes) or 1)
+        some = places[:_LOOKED_AT]
+        whole = len(pack(samples(some))) / len(some) * len(places)
+        count = min(len(places), round(whole / size.bytes) or 1)
     if count > _MOST_SHARDS:
         raise SettingsError(f"--shard-size: these would be {count:,} shards. Give larger ones.")
-    return int(count)
+    return count
 
 
 def _samples(dataset: Dataset, picture: PictureOf, places: NDArray[np.int64]) -> list[Sample]:
