@@ -32,6 +32,7 @@ class Stream(IntEnum):
     SEARCH = 12
     SHARDS = 13
     IN_SHARDS = 14
+    DEALING = 15
 
 
 def random_words(seed: int, stream: Stream, step: int, count: int) -> NDArray[np.uint64]:

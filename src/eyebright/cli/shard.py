@@ -20,7 +20,8 @@ def shard(
         float | None, typer.Option(metavar="MB", help="About how large a shard is.", show_default="32")
     ] = None,
     shard_images: Annotated[
-        int | None, typer.Option(metavar="N", help="Instead: at most so many images a shard.", show_default="any number")
+        int | None,
+        typer.Option(metavar="N", help="Instead: at most so many images a shard.", show_default="any number"),
     ] = None,
     resized: Annotated[
         bool,
@@ -93,5 +94,3 @@ def shard(
         return
     splits = ", ".join(f"{name or 'in no split'} {count:,}" for name, count in index.splits.items())
     print(f"{index.images:,} images ({splits}) in {len(shards):,} shards, {length / 1e6:,.1f} MB: {output}")
-
-

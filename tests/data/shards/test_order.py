@@ -96,4 +96,11 @@ def test_a_batch_of_none_or_of_more_than_all_is_refused(batch_size):
 
 
 def test_lanes_have_room_in_memory():
-    assert [lanes_for(megabytes * 10**6, 1024 * 10**6) for megabytes in (1, 32, 33, 64, 500, 2000)] == [16, 16, 8, 8, 1, 1]
+    assert [lanes_for(megabytes * 10**6, 1024 * 10**6) for megabytes in (1, 32, 33, 64, 500, 2000)] == [
+        16,
+        16,
+        8,
+        8,
+        1,
+        1,
+    ]

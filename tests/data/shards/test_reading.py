@@ -78,7 +78,9 @@ DAMAGES = {
 
 
 @pytest.mark.parametrize("name", DAMAGES)
-@pytest.mark.parametrize("read", [load_dataset, lambda path: next(ShardStream(path, 30).batches())], ids=["all", "stream"])
+@pytest.mark.parametrize(
+    "read", [load_dataset, lambda path: next(ShardStream(path, 30).batches())], ids=["all", "stream"]
+)
 def test_a_shard_at_fault_is_named(shards, name, read):
     damage, message = DAMAGES[name]
     damage(shards / "train-000001.tar")

@@ -141,7 +141,5 @@ def verified_shard(place: Place, shard: Shard) -> bytes:
             "anew."
         )
     if len(content) != shard.bytes or sha256(content) != shard.sha256:
-        raise DataError(
-            f"{where}: damaged, or from another set (its SHA-256 is not the one in {FILE}). Copy it anew."
-        )
+        raise DataError(f"{where}: damaged, or from another set (its SHA-256 is not the one in {FILE}). Copy it anew.")
     return content

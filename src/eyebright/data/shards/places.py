@@ -102,7 +102,10 @@ class Directory:
 
     def read(self, name: str) -> bytes:
         """See `Place`."""
-        return read_bytes(self._path / name)
+        path = self._path / name
+        if not path.exists():
+            raise DataError(f"{path}: missing. Copy it, with all that belongs beside it.")
+        return read_bytes(path)
 
     def write(self, name: str, content: bytes) -> None:
         """See `Place`."""
@@ -167,16 +170,14 @@ class ObjectStorage:
             return False
         return True
 
-    def _patiently(
-        self, where: str, done: str, error_type: type[EyebrightError], work: Callable[[], Result]
-    ) -> Result:
+    def _patiently(self, where: str, done: str, error_type: type[EyebrightError], work: Callable[[], Result]) -> Result:
         """The result of some work, tried again while the trouble may pass."""
         patience, began = self._patience, time.monotonic()
         for attempt in range(1, patience.attempts + 1):
             try:
                 return work()
             except FileNotFoundError as error:
-                raise error_type(f"{where}: missing. (Is the bucket's name right?)") from error
+                raise error_type(f"{where}: missing. Is the URL right, and all copied to it?") from error
             except Exception as error:  # there is no closed list of what file systems and their networks raise
                 reason = " ".join(str(error).split()) or type(error).__name__
                 if isinstance(error, PermissionError) or type(error).__name__ in _OF_CREDENTIALS:

@@ -110,7 +110,9 @@ def _fill(images: NDArray[np.uint8], place: Place, index: ShardIndex, *, progres
             places = np.array([sample.place for sample in samples])
             is_new = 0 <= places.min() and places.max() < count and (splits[places] == _NOT_READ).all()
             if not is_new or len(np.unique(places)) < len(places):
-                raise DataError(f"{where}: its pictures have numbers that others have, or that cannot be. Write the shards again.")
+                raise DataError(
+                    f"{where}: its pictures have numbers that others have, or that cannot be. Write the shards again."
+                )
             images[places] = _decoded_pictures(where, samples, index)
             labels[places] = [sample.label for sample in samples]
             groups[places] = [sample.group for sample in samples]

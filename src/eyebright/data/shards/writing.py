@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import math
 import os
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -80,7 +81,7 @@ def write_shards(
         MissingExtraError: a URL, and what it needs is not installed.
     """
     options, size = options or PictureOptions.model_validate({}), size or ShardSize()
-    if size.bytes <= 0 or (size.images is not None and size.images < 1):
+    if not 0 < size.bytes < math.inf or (size.images is not None and size.images < 1):
         raise SettingsError("--shard-size, --shard-images: give a number above 0.")
     with _target(output) as place:
         dataset = load_dataset(data, options=options, data_dir=data_dir, progress=progress)
@@ -150,9 +151,7 @@ def _png(image: NDArray[np.uint8]) -> bytes:
     return file.getvalue()
 
 
-def _write(
-    place: Place, dataset: Dataset, samples: SamplesOf, size: ShardSize, *, progress: bool
-) -> tuple[Shard, ...]:
+def _write(place: Place, dataset: Dataset, samples: SamplesOf, size: ShardSize, *, progress: bool) -> tuple[Shard, ...]:
     """Write the tar files."""
     shards = []
     dealt = _dealt(dataset, samples, size)
@@ -166,14 +165,12 @@ def _write(
     return tuple(shards)
 
 
-def _dealt(
-    dataset: Dataset, samples: SamplesOf, size: ShardSize
-) -> Iterator[tuple[str, str, NDArray[np.int64]]]:
+def _dealt(dataset: Dataset, samples: SamplesOf, size: ShardSize) -> Iterator[tuple[str, str, NDArray[np.int64]]]:
     """(split, name, places in the data set) of each shard. Those of a split differ by one picture at most."""
     unsplit = np.setdiff1d(np.arange(len(dataset)), np.concatenate([[], *dataset.splits.values()]))
     parts = {**dataset.splits, **({"": unsplit} if len(unsplit) else {})}
     for number, (split, places) in enumerate(sorted(parts.items())):
-        dealt = places[permutation(_DEAL_SEED, Stream.SHARDS, number, len(places))]
+        dealt = places[permutation(_DEAL_SEED, Stream.DEALING, number, len(places))]
         for shard, some in enumerate(np.array_split(dealt, _shards_of(dealt, samples, size))):
             yield split, f"{split or _OF_NO_SPLIT}-{shard:06d}.tar", some
 
@@ -184,7 +181,7 @@ def _shards_of(places: NDArray[np.int64], samples: SamplesOf, size: ShardSize) -
     else:
         some = places[:_LOOKED_AT]
         whole = len(pack(samples(some))) / len(some) * len(places)
-        count = min(len(places), round(whole / size.bytes) or 1)
+        count = min(len(places), math.ceil(whole / size.bytes))
     if count > _MOST_SHARDS:
         raise SettingsError(f"--shard-size: these would be {count:,} shards. Give larger ones.")
     return count
@@ -211,4 +208,3 @@ def _suffix(content: bytes) -> str:
     """By what a file is, not by what it is called: the readers of others go by it."""
     kind = kind_of(content) or "img"
     return "jpg" if kind == "JPEG" else kind.lower()
-
