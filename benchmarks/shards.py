@@ -25,17 +25,17 @@ from statistics import median
 from typing import NamedTuple
 
 import numpy as np
+from rich.console import Console
+from rich.progress import track
+
 from environments import HERE, peer_python
+from eyebright.data.shards.index import FILE, Shard, ShardIndex
+from eyebright.data.shards.members import Sample, pack
+from eyebright.storage import sha256
 from machine import describe_machine
 from made_pictures import make_pictures
 from processes import Measured, run_measured
 from report import Check, check_table, publish, spread, table
-from rich.console import Console
-from rich.progress import track
-
-from eyebright.data.shards.index import FILE, Shard, ShardIndex
-from eyebright.data.shards.members import Sample, pack
-from eyebright.storage import sha256
 
 SIDE, BATCH_SIZE = 256, 250
 WORKERS = (0, 1, 2, 4)  # of the peers; the best of them counts

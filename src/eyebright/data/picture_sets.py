@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import sys
 from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import replace
@@ -21,7 +20,7 @@ from eyebright.data.grouping import joined_groups
 from eyebright.data.listing import Listing
 from eyebright.data.picture_names import shown_path
 from eyebright.data.pictures import decode_into, is_other_size, likely_size, refuse_unreadable
-from eyebright.data.progress import shown
+from eyebright.data.progress import say, shown
 from eyebright.data.workspace import cache_directory, locked
 from eyebright.errors import DataError
 from eyebright.picture_options import DEFAULT_SIDE, PictureOptions
@@ -60,7 +59,9 @@ def read_pictures(path: Path, options: PictureOptions, *, progress: bool = False
             key = listing_key(listing, options, packed)
         dataset = cached_dataset(key)
         if dataset is None:
-            with locked(key, waiting=lambda: _say("Another process reads these pictures: waiting for it.", progress)):
+            with locked(
+                key, waiting=lambda: say("Another process reads these pictures: waiting for it.", progress=progress)
+            ):
                 dataset = cached_dataset(key) or _built(key, listing, notes, options, progress=progress)
     return replace(dataset, notes=notes)
 
@@ -174,8 +175,3 @@ def _notes(listing: Listing) -> tuple[str, ...]:
     if others := sum(count for _, count in kinds[_MOST_KINDS:]):
         told.append(f"{others:,} files of other kinds")
     return (*listing.notes, *((f"Passed over: {', '.join(told)}.",) if told else ()))
-
-
-def _say(message: str, progress: bool) -> None:
-    if progress:
-        print(message, file=sys.stderr)  # noqa: T201 - as the progress bar does

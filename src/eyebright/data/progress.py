@@ -1,7 +1,8 @@
-"""A progress bar over work that comes in parts."""
+"""A progress bar over work that comes in parts, and what is said beside it."""
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterable, Iterator
 from typing import TypeVar
 
@@ -36,3 +37,9 @@ def shown(
         for part in parts:
             yield part
             bar.advance(task, size(part))
+
+
+def say(message: str, *, progress: bool) -> None:
+    """Print a line where a bar would be shown."""
+    if progress:
+        print(message, file=sys.stderr)  # noqa: T201 - as the bar does

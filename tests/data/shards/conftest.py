@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from eyebright import Dataset
+from eyebright.data.shards import ShardBatch
 from eyebright.data.shards.places import Patience
 
 QUICK = Patience(attempts=2, pause_seconds=0.01, connect_seconds=2.0, read_seconds=0.3)
@@ -90,3 +91,8 @@ def numbers(images: np.ndarray) -> list[int]:
     """Which of the `numbered` images these are."""
     first = images.reshape(len(images), -1)[:, :2].astype(int)
     return (first[:, 0] * 256 + first[:, 1]).tolist()
+
+
+def numbers_of(batches: list[ShardBatch]) -> list[int]:
+    """Which of them are in some batches, in their order."""
+    return [number for batch in batches for number in numbers(batch.images)]

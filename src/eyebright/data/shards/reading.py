@@ -18,7 +18,7 @@ from eyebright.data.dataset import Dataset
 from eyebright.data.decode import decode_image
 from eyebright.data.parallel import in_threads
 from eyebright.data.picture_sets import cached_dataset, dataset_of, split_code
-from eyebright.data.progress import shown
+from eyebright.data.progress import say, shown
 from eyebright.data.shards.index import FILE, KIND, Shard, ShardIndex, read_index, verified_shard
 from eyebright.data.shards.members import NO_GROUP, Sample, unpack
 from eyebright.data.shards.places import Place, place_of
@@ -63,7 +63,7 @@ def read_shards(location: str | Path, *, progress: bool = False) -> Dataset:
     key = _key(index)
     dataset = cached_dataset(key)
     if dataset is None:
-        with locked(key):
+        with locked(key, waiting=lambda: say("Another process reads these shards: waiting for it.", progress=progress)):
             dataset = cached_dataset(key) or _built(key, place, index, str(location), progress=progress)
     return dataset
 
@@ -108,7 +108,7 @@ def _fill(images: NDArray[np.uint8], place: Place, index: ShardIndex, *, progres
         for shard, samples in shown(parts, "Reading shards", count, lambda part: len(part[1]), progress=progress):
             where = place.where(shard.name)
             places = np.array([sample.place for sample in samples])
-            is_new = 0 <= places.min() and places.max() < count and (splits[places] == _NOT_READ).all()
+            is_new = places.min() >= 0 and places.max() < count and (splits[places] == _NOT_READ).all()
             if not is_new or len(np.unique(places)) < len(places):
                 raise DataError(
                     f"{where}: its pictures have numbers that others have, or that cannot be. Write the shards again."
@@ -167,9 +167,8 @@ def _decoded_pictures(where: str, samples: list[Sample], index: ShardIndex) -> N
 
 
 def _notes(fingerprint: str, index: ShardIndex) -> list[str]:
-    if fingerprint == index.fingerprint:
-        return []
-    return [
+    note = (
         f"These shards were made of data with another fingerprint ({index.fingerprint[:12]}…): their pictures are "
         "decoded otherwise here, as by another version of a decoder."
-    ]
+    )
+    return [] if fingerprint == index.fingerprint else [note]
