@@ -245,8 +245,8 @@ def markdown(rounds: dict[str, list[Pass]], streamed: Streamed, checks: list[Che
         f"{LARGE_SIDE} pixels brought to {SHOWN_SIDE} × {SHOWN_SIDE}, in batches of {LARGE_BATCH_SIZE}: an epoch took "
         f"{figures['seconds']:.0f} s ({figures['images'] / figures['seconds']:,.0f} images/s, "
         f"{streamed.made_bytes / 1e6 / figures['seconds']:,.0f} MB/s), a hash of each image included, and "
-        f"{streamed.whole.peak_gb:.2f} GB of memory. n = 1. Compared were the first steps of {WORLD} workers, and those "
-        f"of a process that began in the middle of the epoch, {STEPS} steps at most."
+        f"{streamed.whole.peak_gb:.2f} GB of memory. n = 1. Compared were the first steps of {WORLD} workers, and "
+        f"those of a process that began in the middle of the epoch, {STEPS} steps at most."
     )
     lines = ["## Shards: speed, memory and order", "", paragraph, "", *table(heads, rows), "", large, ""]
     return "\n".join([*lines, *check_table(checks)])

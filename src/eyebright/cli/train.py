@@ -38,8 +38,9 @@ def train(
         typer.Argument(
             help="A data set of the catalogue (see: eyebright datasets), or the path of one: a folder with a folder of "
             "pictures for each class, a table of pictures (CSV, TSV, Parquet), an archive of either (zip, tar), a "
-            "directory of CIFAR or IDX (MNIST) files, shards (their directory or URL), or an .npz with images (uint8 [N, H, W] or [N, H, W, C], 0 to "
-            "255), labels (whole numbers from 0) and, if you like, class_names. [default: digits]",
+            "directory of CIFAR or IDX (MNIST) files, shards (their directory or URL), or an .npz with images (uint8 "
+            "[N, H, W] or [N, H, W, C], 0 to 255), labels (whole numbers from 0) and, if you like, class_names. "
+            "[default: digits]",
             show_default=False,
         ),
     ] = None,

@@ -6,6 +6,8 @@ import json
 import socket
 import threading
 import time
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from itertools import islice
 
 import pytest
@@ -194,3 +196,22 @@ class Proxy:
         self._listening.close()
         for connection in self._open:
             connection.close()
+
+
+def test_shards_can_be_read_over_http(source, tmp_path):
+    pytest.importorskip("aiohttp")
+    write_shards(source, tmp_path / "shards", size=ShardSize(images=9))
+    handler = partial(SimpleHTTPRequestHandler, directory=tmp_path)
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+        thread.start()
+        try:
+            url = f"http://127.0.0.1:{server.server_port}"
+            assert load_dataset(f"{url}/shards").fingerprint == load_dataset(source).fingerprint
+            with pytest.raises(DataError, match=r"nothing/index\.json: missing"):
+                load_dataset(f"{url}/nothing")
+            with pytest.raises(StorageError, match="cannot be written"):
+                place_of(f"{url}/other", QUICK).write("index.json", b"{}")
+        finally:
+            server.shutdown()
+            thread.join()

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from eyebright.data.dataset import SPLIT_NAMES
-from eyebright.data.shards.places import Place
+from eyebright.data.shards.places import FileMissingError, Place
 from eyebright.errors import DataError
 from eyebright.picture_options import Fit
 from eyebright.storage import json_bytes, sha256
@@ -103,12 +103,13 @@ def read_index(place: Place) -> ShardIndex:
         DataError: it is missing or damaged, or what it says cannot be.
     """
     where = place.where(FILE)
-    if not place.has(FILE):
+    try:
+        content = place.read(FILE)
+    except FileMissingError as error:
         raise DataError(
             f"{where}: missing. Shards have it beside them; where it is not, their writing was broken off. Write them "
             "again, or copy all files."
-        )
-    content = place.read(FILE)
+        ) from error
     try:
         described = json.loads(content)
         own_hash, kind, version = described.pop(_OWN_HASH), described["kind"], described["version"]

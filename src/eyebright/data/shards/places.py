@@ -22,6 +22,10 @@ Result = TypeVar("Result")
 _OF_CREDENTIALS = ("NoCredentialsError", "PartialCredentialsError", "CredentialRetrievalError", "ProfileNotFound")
 
 
+class FileMissingError(DataError):
+    """A file is not where it should be."""
+
+
 class Patience(NamedTuple):
     """How long object storage is waited for.
 
@@ -44,18 +48,12 @@ class Place(Protocol):
     def where(self, name: str) -> str:
         """How messages call a file in it."""
 
-    def has(self, name: str) -> bool:
-        """Whether a file is in it.
-
-        Raises:
-            DataError: the place cannot be reached.
-        """
-
     def read(self, name: str) -> bytes:
         """The content of a file.
 
         Raises:
-            DataError: it is missing or cannot be read.
+            FileMissingError: it is not there.
+            DataError: it cannot be read.
         """
 
     def write(self, name: str, content: bytes) -> None:
@@ -96,15 +94,11 @@ class Directory:
         """See `Place`."""
         return str(self._path / name)
 
-    def has(self, name: str) -> bool:
-        """See `Place`."""
-        return (self._path / name).exists()
-
     def read(self, name: str) -> bytes:
         """See `Place`."""
         path = self._path / name
         if not path.exists():
-            raise DataError(f"{path}: missing. Copy it, with all that belongs beside it.")
+            raise FileMissingError(f"{path}: missing. Copy it, with all that belongs beside it.")
         return read_bytes(path)
 
     def write(self, name: str, content: bytes) -> None:
@@ -146,11 +140,6 @@ class ObjectStorage:
         """See `Place`."""
         return f"{self._url}/{name}"
 
-    def has(self, name: str) -> bool:
-        """See `Place`."""
-        found: bool = self._patiently(self.where(name), "read", DataError, lambda: self._exists(name))
-        return found
-
     def read(self, name: str) -> bytes:
         """See `Place`."""
         return self._patiently(
@@ -163,13 +152,6 @@ class ObjectStorage:
             self.where(name), "written", StorageError, lambda: self._files.pipe_file(f"{self._root}/{name}", content)
         )
 
-    def _exists(self, name: str) -> bool:
-        try:
-            self._files.info(f"{self._root}/{name}", refresh=True)
-        except FileNotFoundError:
-            return False
-        return True
-
     def _patiently(self, where: str, done: str, error_type: type[EyebrightError], work: Callable[[], Result]) -> Result:
         """The result of some work, tried again while the trouble may pass."""
         patience, began = self._patience, time.monotonic()
@@ -177,7 +159,7 @@ class ObjectStorage:
             try:
                 return work()
             except FileNotFoundError as error:
-                raise error_type(f"{where}: missing. Is the URL right, and all copied to it?") from error
+                raise FileMissingError(f"{where}: missing. Is the URL right, and all copied to it?") from error
             except Exception as error:  # there is no closed list of what file systems and their networks raise
                 reason = " ".join(str(error).split()) or type(error).__name__
                 if isinstance(error, PermissionError) or type(error).__name__ in _OF_CREDENTIALS:

@@ -14,17 +14,16 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from eyebright.data.catalog import CATALOG
 from eyebright.data.containers import open_listing
 from eyebright.data.dataset import Dataset
 from eyebright.data.loading import load_dataset
 from eyebright.data.parallel import in_threads
 from eyebright.data.picture_files import kind_of
 from eyebright.data.progress import shown
-from eyebright.data.readers import is_picture_set, read_arrays
+from eyebright.data.readers import read_arrays
 from eyebright.data.shards.index import FILE, Shard, ShardIndex
 from eyebright.data.shards.members import NO_GROUP, Sample, pack
-from eyebright.data.shards.places import Place, place_of
+from eyebright.data.shards.places import FileMissingError, Place, place_of
 from eyebright.errors import DataError, SettingsError, StorageError
 from eyebright.paths import expanded, is_url
 from eyebright.picture_options import PictureOptions
@@ -61,9 +60,9 @@ def write_shards(
 ) -> ShardIndex:
     """Write a data set as shards: tar files in WebDataset's form, and an index.
 
-    Picture files are kept as they are; what comes as arrays of pixels becomes PNG, which loses nothing. Which pictures
-    share a shard is drawn, once for all, within each split that the data came with. A directory appears whole or not
-    at all; of object storage the index is written last, and without it there are no shards.
+    Picture files are kept as they are; what comes as arrays of pixels, or as shards, becomes PNG, which loses
+    nothing. Which pictures share a shard is drawn, once for all, within each split that the data came with. A directory
+    appears whole or not at all; of object storage the index is written last, and without it there are no shards.
 
     Args:
         data: as for `load_dataset`.
@@ -106,7 +105,8 @@ def _target(output: str | Path) -> Iterator[Place]:
     """Where to write to: what is there at the end appears under its name, if nothing fails."""
     if is_url(output):
         place = place_of(output)
-        if place.has(FILE):
+        with contextlib.suppress(FileMissingError):
+            place.read(FILE)
             raise StorageError(f"{output}: shards are there already. Give another place, or remove them.")
         yield place
         return
@@ -126,12 +126,10 @@ def _target(output: str | Path) -> Iterator[Place]:
 @contextlib.contextmanager
 def _pictures(data: str | Path, dataset: Dataset, options: PictureOptions, *, resized: bool) -> Iterator[PictureOf]:
     """What gives the bytes of each picture: its file, or a PNG of its pixels."""
-    path = expanded(data)
-    is_elsewhere = data in CATALOG or is_url(data) or not is_picture_set(path)
-    if resized or is_elsewhere or read_arrays(path) is not None:
+    if resized or not dataset.paths or is_url(data) or read_arrays(expanded(data)) is not None:
         yield lambda place: _png(dataset.images[place])
         return
-    with open_listing(path, options) as listing:
+    with open_listing(expanded(data), options) as listing:
         files = {picture.path: picture.file for picture in listing.pictures}
         yield lambda place: _content(dataset.paths[place], files)
 
