@@ -85,7 +85,9 @@ def test_damage_is_one_message(command, tmp_path):
     (tmp_path / "shards" / "data-000002.tar").unlink()
     code, _, err = command("train", tmp_path / "shards", "--run-dir", tmp_path / "run")
     assert code == 2
-    assert err.startswith(f"DataError: {tmp_path / 'shards' / 'data-000002.tar'}: missing. Copy it")
+    assert err.strip() == (
+        f"DataError: {tmp_path / 'shards' / 'data-000002.tar'}: missing, though index.json names it. Copy it anew."
+    )
     assert not (tmp_path / "run").exists()
 
 

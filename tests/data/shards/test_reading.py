@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from eyebright import load_dataset
 from eyebright.data.audit import collect
 from eyebright.data.shards import ShardSize, ShardStream, read_shards, write_shards
-from eyebright.data.shards.index import read_index
-from eyebright.data.shards.members import Sample, pack
+from eyebright.data.shards.index import Shard, read_index
+from eyebright.data.shards.members import Sample, pack, unpack
 from eyebright.data.shards.places import place_of
 from eyebright.data.shards.reading import read_shard
 from eyebright.errors import DataError, ImageError, SettingsError
@@ -176,3 +179,15 @@ def test_a_shard_that_is_no_tar_file_is_refused_though_its_hash_is_right(shards,
 def test_options_of_pictures_are_refused(shards):
     with pytest.raises(SettingsError, match=r"--image-size: is for picture files; a comes as pixels of one size"):
         load_dataset(shards, options=PictureOptions(image_size=8))
+
+
+@given(st.integers(0, 10**6), st.binary(min_size=1, max_size=3))
+@settings(max_examples=60, deadline=None)
+def test_a_tar_file_of_any_bytes_is_read_or_refused(place, replacement):
+    """What somebody else has written, hash and all: never another error, never without an end."""
+    content = bytearray(pack([Sample(number, 0, b"picture", "png", "a.png") for number in range(3)]))
+    start = place % (len(content) - len(replacement))
+    content[start : start + len(replacement)] = replacement
+    shard = Shard(name="a.tar", split="train", images=3, bytes=len(content), sha256="0" * 64)
+    with contextlib.suppress(DataError):
+        assert len(unpack("a.tar", bytes(content), shard, 1)) == 3

@@ -135,7 +135,11 @@ def verified_shard(place: Place, shard: Shard) -> bytes:
     Raises:
         DataError: it is missing, cut, damaged or from another set. The message names it.
     """
-    content, where = place.read(shard.name), place.where(shard.name)
+    where = place.where(shard.name)
+    try:
+        content = place.read(shard.name)
+    except FileMissingError as error:
+        raise DataError(f"{where}: missing, though {FILE} names it. Copy it anew.") from error
     if len(content) < shard.bytes:
         raise DataError(
             f"{where}: cut, or from another set ({len(content):,} bytes where {FILE} says {shard.bytes:,}). Copy it "

@@ -98,7 +98,7 @@ class Directory:
         """See `Place`."""
         path = self._path / name
         if not path.exists():
-            raise FileMissingError(f"{path}: missing. Copy it, with all that belongs beside it.")
+            raise FileMissingError(f"{path}: missing.")
         return read_bytes(path)
 
     def write(self, name: str, content: bytes) -> None:

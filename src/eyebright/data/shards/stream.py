@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from eyebright.data.parallel import processors
 from eyebright.data.shards.index import Shard, ShardIndex, read_index
 from eyebright.data.shards.members import Sample
-from eyebright.data.shards.order import ShardOrder, lanes_for
+from eyebright.data.shards.order import Rows, ShardOrder, lanes_for
 from eyebright.data.shards.places import Patience, Place, place_of
 from eyebright.data.shards.reading import decode_sample, read_shard
 from eyebright.errors import SettingsError
@@ -117,7 +117,7 @@ class ShardStream:
         decoders = ThreadPoolExecutor(processors(), "decode")
         # A shard is begun to be read when half of the one before it, in its lane, is still to come.
         ahead = max(1, self.images * self.lanes // (2 * len(self._shards) * self.batch_size))
-        needed, begun = deque[list[int]](), deque[list[Future[ShardBatch]]]()
+        needed, begun = deque[list[int]](), deque[tuple[ShardBatch, list[Future[None]]]]()
         try:
             for step in itertools.count(first_step):
                 while len(needed) <= ahead + _BATCHES_AHEAD:
@@ -125,12 +125,12 @@ class ShardStream:
                     window.need(needed[-1])
                 while len(begun) <= _BATCHES_AHEAD:
                     rows = self.order.rows(step + len(begun), rank, world)
-                    begun.append(window.decode(decoders, rows.shards.tolist(), rows.members.tolist()))
-                parts = [part.result() for part in begun.popleft()]
+                    begun.append(window.decode(decoders, rows))
+                batch, parts = begun.popleft()
+                for part in parts:
+                    part.result()
                 window.release(needed.popleft())
-                yield ShardBatch(
-                    np.concatenate([part.images for part in parts]), np.concatenate([part.labels for part in parts])
-                )
+                yield batch
         finally:
             decoders.shutdown(cancel_futures=True)
             window.close()
@@ -165,22 +165,20 @@ class _Window:
             if not self._uses[number]:
                 del self._uses[number], self._read[number]
 
-    def decode(
-        self, decoders: ThreadPoolExecutor, shards: Sequence[int], members: Sequence[int]
-    ) -> list[Future[ShardBatch]]:
-        """Begin to decode pictures, each by its shard and its place in it."""
-        sources = [(number, self._read[number], member) for number, member in zip(shards, members, strict=True)]
-        parts = [sources[start : start + _AT_ONCE] for start in range(0, len(sources), _AT_ONCE)]
-        return [decoders.submit(self._decode, part) for part in parts]
+    def decode(self, decoders: ThreadPoolExecutor, rows: Rows) -> tuple[ShardBatch, list[Future[None]]]:
+        """Begin to decode pictures: a batch, which is whole when all these are done."""
+        count = len(rows.shards)
+        batch = ShardBatch(np.empty((count, *self._index.image_shape), np.uint8), np.empty(count, np.int32))
+        pairs = zip(rows.shards.tolist(), rows.members.tolist(), strict=True)
+        sources = [(number, self._read[number], member) for number, member in pairs]
+        starts = range(0, count, _AT_ONCE)
+        return batch, [decoders.submit(self._decode, batch, s, sources[s : s + _AT_ONCE]) for s in starts]
 
-    def _decode(self, sources: Sequence[tuple[int, Future[list[Sample]], int]]) -> ShardBatch:
-        images = np.empty((len(sources), *self._index.image_shape), np.uint8)
-        labels = np.empty(len(sources), np.int32)
-        for row, (number, read, member) in enumerate(sources):
+    def _decode(self, batch: ShardBatch, start: int, sources: Sequence[tuple[int, Future[list[Sample]], int]]) -> None:
+        for row, (number, read, member) in enumerate(sources, start):
             sample = read.result()[member]
-            images[row] = decode_sample(self._place.where(self._shards[number].name), sample, self._index)
-            labels[row] = sample.label
-        return ShardBatch(images, labels)
+            batch.images[row] = decode_sample(self._place.where(self._shards[number].name), sample, self._index)
+            batch.labels[row] = sample.label
 
     def close(self) -> None:
         """Read nothing more."""

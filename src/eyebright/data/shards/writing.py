@@ -14,6 +14,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from eyebright.data.catalog import CATALOG
 from eyebright.data.containers import open_listing
 from eyebright.data.dataset import Dataset
 from eyebright.data.loading import load_dataset
@@ -126,7 +127,8 @@ def _target(output: str | Path) -> Iterator[Place]:
 @contextlib.contextmanager
 def _pictures(data: str | Path, dataset: Dataset, options: PictureOptions, *, resized: bool) -> Iterator[PictureOf]:
     """What gives the bytes of each picture: its file, or a PNG of its pixels."""
-    if resized or not dataset.paths or is_url(data) or read_arrays(expanded(data)) is not None:
+    is_elsewhere = data in CATALOG or is_url(data)
+    if resized or not dataset.paths or is_elsewhere or read_arrays(expanded(data)) is not None:
         yield lambda place: _png(dataset.images[place])
         return
     with open_listing(expanded(data), options) as listing:
