@@ -37,6 +37,8 @@ def main() -> None:
     flags.add_argument("--workers", type=int, required=True)
     arguments = flags.parse_args()
 
+    torch.set_num_threads(1)  # as in its workers: more of them wait for each other while batches are put together
+
     def load() -> int:
         loader = DataLoader(
             Pictures(arguments.directory), arguments.batch_size, shuffle=True, num_workers=arguments.workers
