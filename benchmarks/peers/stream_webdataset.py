@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 
 import load_task
+import torch
 import webdataset
 
 BUFFER = 2_000  # pictures
@@ -18,10 +19,14 @@ def main() -> None:
     flags.add_argument("--workers", type=int, required=True)
     arguments = flags.parse_args()
 
+    torch.set_num_threads(1)  # as in its workers
+
     def stream() -> int:
         shards = sorted(map(str, arguments.directory.glob("*.tar")))
         pictures = webdataset.WebDataset(shards, shardshuffle=len(shards), empty_check=False).shuffle(BUFFER)
-        batches = pictures.decode("rgb8").to_tuple("jpg", "cls").batched(arguments.batch_size)
+        # As tensors, which its workers hand over in shared memory: arrays would go through pipes, at half the speed.
+        tuples = pictures.decode("rgb8").to_tuple("jpg", "cls").map_tuple(torch.from_numpy)
+        batches = tuples.batched(arguments.batch_size)
         loader = webdataset.WebLoader(batches, batch_size=None, num_workers=arguments.workers)
         return sum(len(labels) for _, labels in loader)
 

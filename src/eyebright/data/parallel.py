@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import multiprocessing
 import os
 import signal
 import sys
 import warnings
-from collections.abc import Callable, Generator, Iterable
-from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from collections.abc import Callable, Generator, Iterable, Iterator
+from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from typing import TypeVar
 
@@ -38,24 +39,40 @@ def in_threads(work: Callable[[Task], Result], tasks: Iterable[Task]) -> Generat
 
 
 def in_processes(work: Callable[[Task], Result], tasks: Iterable[Task]) -> Generator[Result, None, None]:
-    """As `in_threads`, by a process for each processor on Linux, where one starts at once as a copy of this one.
+    """As `in_threads`, by the processes of a `process_pool`.
 
-    For work that holds the interpreter's lock now and then: decoding pictures takes a third more in threads. What is
-    worked on goes through pipes, so it must be small, and `work` a function that has a name.
+    What is worked on goes through pipes, so it must be small, and `work` a function that has a name.
 
     Raises:
         DataError: a process was killed.
     """
+    with process_pool() as pool:
+        yield from pool.map(work, tasks)
+
+
+@contextlib.contextmanager
+def process_pool() -> Iterator[Executor]:
+    """A process for each processor on Linux, where one starts at once as a copy of this one; threads elsewhere.
+
+    For work that holds the interpreter's lock now and then, as decoding pictures does, which takes a third more in
+    threads, or, of small pictures, as long as in one. They have started when this returns: what was in memory before is
+    there in theirs, and what is shared is shared.
+
+    Raises:
+        DataError: a process was killed.
+    """
+    pool: Executor
     if sys.platform != "linux":  # a copy is unsafe elsewhere, or cannot be had
-        yield from in_threads(work, tasks)
-        return
-    pool = ProcessPoolExecutor(processors(), multiprocessing.get_context("fork"), _begin_process)
+        pool = ThreadPoolExecutor(processors(), "work")
+    else:
+        pool = ProcessPoolExecutor(processors(), multiprocessing.get_context("fork"), _begin_process)
     try:
         with warnings.catch_warnings():
             # Of other threads, whose locks stay locked in the copy. It takes none of theirs: it only decodes.
             warnings.simplefilter("ignore", DeprecationWarning)
-            results = pool.map(work, tasks)
-        yield from results
+            warnings.filterwarnings("ignore", message=r".*os\.fork\(\) was called", category=RuntimeWarning)  # JAX's
+            pool.submit(int).result()
+        yield pool
     except BrokenProcessPool as error:
         raise DataError(
             "A process that decoded pictures was killed, as systems do where memory runs out. Close other programs, or "

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
@@ -16,7 +17,7 @@ from numpy.typing import NDArray
 from eyebright.data import cache
 from eyebright.data.dataset import Dataset
 from eyebright.data.decode import decode_image
-from eyebright.data.parallel import in_threads
+from eyebright.data.parallel import process_pool
 from eyebright.data.picture_sets import cached_dataset, dataset_of, split_code
 from eyebright.data.progress import say, shown
 from eyebright.data.shards.index import FILE, KIND, Shard, ShardIndex, read_index, verified_shard
@@ -26,7 +27,7 @@ from eyebright.data.workspace import cache_directory, locked
 from eyebright.errors import DataError, ImageError
 
 _VERSION = 1  # of what is made of shards: another makes older entries of the cache useless
-_AT_ONCE = 16  # pictures that a thread decodes
+_AT_ONCE = 16  # pictures in one task
 _AHEAD = 2  # shards that are read while others are decoded
 _NOT_READ = -1  # in the place of a split
 _LOOKED_AT = 4096  # bytes of a file, for what kind of index it is
@@ -80,8 +81,10 @@ def _built(key: str, place: Place, index: ShardIndex, source: str, *, progress: 
     cache.cache_limit()  # a mistake in it is said before the work, not after
     with cache.new_entry(key) as entry:
         decoded = entry / "decoded"
-        images = np.memmap(decoded, np.uint8, "w+", shape=(index.images, *index.image_shape))
-        arrays = _fill(images, place, index, progress=progress)
+        with decoded.open("wb") as file:
+            file.truncate(index.images * math.prod(index.image_shape))
+        arrays = _fill(decoded, place, index, progress=progress)
+        images = np.memmap(decoded, np.uint8, "r", shape=(index.images, *index.image_shape))
         description = {
             "name": index.name,
             "source": source,
@@ -99,12 +102,12 @@ def _built(key: str, place: Place, index: ShardIndex, source: str, *, progress: 
     return dataset
 
 
-def _fill(images: NDArray[np.uint8], place: Place, index: ShardIndex, *, progress: bool) -> dict[str, NDArray[Any]]:
-    """Decode all pictures into an array [N, H, W, C]; returns the arrays that a cache's index has of them."""
+def _fill(target: Path, place: Place, index: ShardIndex, *, progress: bool) -> dict[str, NDArray[Any]]:
+    """Decode all pictures into a file, uint8 [N, H, W, C]; returns the arrays that a cache's index has of them."""
     count = index.images
     labels, groups = np.zeros(count, np.int32), np.full(count, NO_GROUP, np.int32)
     splits, paths = np.full(count, _NOT_READ, np.int8), [""] * count
-    with closing(_read(place, index)) as parts:
+    with process_pool() as pool, closing(_read(place, index)) as parts:
         for shard, samples in shown(parts, "Reading shards", count, lambda part: len(part[1]), progress=progress):
             where = place.where(shard.name)
             places = np.array([sample.place for sample in samples])
@@ -113,7 +116,10 @@ def _fill(images: NDArray[np.uint8], place: Place, index: ShardIndex, *, progres
                 raise DataError(
                     f"{where}: its pictures have numbers that others have, or that cannot be. Write the shards again."
                 )
-            images[places] = _decoded_pictures(where, samples, index)
+            some = (samples[start : start + _AT_ONCE] for start in range(0, len(samples), _AT_ONCE))
+            pending = [pool.submit(_decode_into, target, where, index, with_bytes(part)) for part in some]
+            for done in pending:
+                done.result()
             labels[places] = [sample.label for sample in samples]
             groups[places] = [sample.group for sample in samples]
             splits[places] = split_code(shard.split)
@@ -160,10 +166,16 @@ def decode_sample(where: str, sample: Sample, index: ShardIndex) -> NDArray[np.u
         raise ImageError(f"{where}: picture {name}: {str(error).removeprefix('the picture: ')}") from error
 
 
-def _decoded_pictures(where: str, samples: list[Sample], index: ShardIndex) -> NDArray[np.uint8]:
-    parts = (samples[start : start + _AT_ONCE] for start in range(0, len(samples), _AT_ONCE))
-    decoded = in_threads(lambda part: [decode_sample(where, sample, index) for sample in part], parts)
-    return np.stack([image for part in decoded for image in part])
+def _decode_into(target: Path, where: str, index: ShardIndex, samples: list[Sample]) -> None:
+    with target.open("r+b") as file:
+        for sample in samples:
+            file.seek(sample.place * math.prod(index.image_shape))
+            file.write(decode_sample(where, sample, index).data)
+
+
+def with_bytes(samples: Sequence[Sample]) -> list[Sample]:
+    """Pictures on their way to another process: their own bytes, not a view of a shard."""
+    return [sample._replace(picture=bytes(sample.picture)) for sample in samples]
 
 
 def _notes(fingerprint: str, index: ShardIndex) -> list[str]:

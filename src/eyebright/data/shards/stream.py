@@ -2,28 +2,32 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
+import math
+import mmap
 from collections import Counter, deque
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from eyebright.data.parallel import processors
+from eyebright.data.parallel import process_pool
 from eyebright.data.shards.index import Shard, ShardIndex, read_index
 from eyebright.data.shards.members import Sample
 from eyebright.data.shards.order import Rows, ShardOrder, lanes_for
 from eyebright.data.shards.places import Patience, Place, place_of
-from eyebright.data.shards.reading import decode_sample, read_shard
+from eyebright.data.shards.reading import decode_sample, read_shard, with_bytes
 from eyebright.errors import SettingsError
 
 _MEMORY_BYTES = 1200 * 10**6  # of shards, in one worker that reads all of them
 _READERS = 4  # shards that are read at the same time
 _BATCHES_AHEAD = 2  # that are decoded while one is learnt from
-_AT_ONCE = 16  # pictures that a thread decodes
+_AT_ONCE = 16  # pictures in one task
 
 
 class ShardBatch(NamedTuple):
@@ -113,27 +117,78 @@ class ShardStream:
         return self._batches(first_step, rank, world)
 
     def _batches(self, first_step: int, rank: int, world: int) -> Iterator[ShardBatch]:
-        window = _Window(self._place, self.index, self._shards)
-        decoders = ThreadPoolExecutor(processors(), "decode")
         # A shard is begun to be read when half of the one before it, in its lane, is still to come.
         ahead = max(1, self.images * self.lanes // (2 * len(self._shards) * self.batch_size))
-        needed, begun = deque[list[int]](), deque[tuple[ShardBatch, list[Future[None]]]]()
-        try:
+        needed, begun = deque[list[int]](), deque[_Begun]()
+        shape = (self.batch_size // world, *self.index.image_shape)
+        with ExitStack() as stack:
+            buffers = stack.enter_context(
+                _shared(_BATCHES_AHEAD + 1, shape)
+            )  # before the processes, which have it then
+            pool = stack.enter_context(process_pool())
+            window = stack.enter_context(closing(_Window(self._place, self.index, self._shards)))
             for step in itertools.count(first_step):
                 while len(needed) <= ahead + _BATCHES_AHEAD:
                     needed.append(self.order.shards(step + len(needed), rank, world))
                     window.need(needed[-1])
                 while len(begun) <= _BATCHES_AHEAD:
-                    rows = self.order.rows(step + len(begun), rank, world)
-                    begun.append(window.decode(decoders, rows))
-                batch, parts = begun.popleft()
-                for part in parts:
+                    wanted = step + len(begun)
+                    samples = window.samples(self.order.rows(wanted, rank, world))
+                    begun.append(_begin(pool, buffers, wanted % (_BATCHES_AHEAD + 1), samples, self.index))
+                batch = begun.popleft()
+                for part in batch.parts:
                     part.result()
                 window.release(needed.popleft())
-                yield batch
-        finally:
-            decoders.shutdown(cancel_futures=True)
-            window.close()
+                yield ShardBatch(batch.images.copy(), batch.labels)
+
+
+class _Begun(NamedTuple):
+    """A batch that is being decoded: where its images come to lie, its labels, and what is still at work on it."""
+
+    images: NDArray[np.uint8]
+    labels: NDArray[np.int32]
+    parts: list[Future[None]]
+
+
+# Memory that decoding processes write to, by number: they are copies of this one, and find it here, too.
+_BUFFERS: dict[int, NDArray[np.uint8]] = {}
+_numbers = itertools.count()
+
+
+@contextlib.contextmanager
+def _shared(count: int, shape: tuple[int, ...]) -> Iterator[int]:
+    """Memory for so many arrays of a shape, which processes that are begun later share; its number."""
+    number = next(_numbers)
+    memory = mmap.mmap(-1, count * math.prod(shape))
+    _BUFFERS[number] = np.frombuffer(memory, np.uint8).reshape(count, *shape)
+    try:
+        yield number
+    finally:
+        del _BUFFERS[number]
+
+
+def _begin(
+    pool: Executor, buffers: int, place: int, samples: Sequence[tuple[str, Sample]], index: ShardIndex
+) -> _Begun:
+    """Begin to decode a batch into one of some buffers."""
+    labels = np.array([sample.label for _, sample in samples], np.int32)
+    parts = [
+        pool.submit(
+            _decode,
+            (buffers, place, start),
+            [where for where, _ in samples[start : start + _AT_ONCE]],
+            with_bytes([sample for _, sample in samples[start : start + _AT_ONCE]]),
+            index,
+        )
+        for start in range(0, len(samples), _AT_ONCE)
+    ]
+    return _Begun(_BUFFERS[buffers][place], labels, parts)
+
+
+def _decode(target: tuple[int, int, int], where: Sequence[str], samples: Sequence[Sample], index: ShardIndex) -> None:
+    buffers, place, start = target
+    for row, (shard, sample) in enumerate(zip(where, samples, strict=True), start):
+        _BUFFERS[buffers][place, row] = decode_sample(shard, sample, index)
 
 
 class _Window:
@@ -165,20 +220,13 @@ class _Window:
             if not self._uses[number]:
                 del self._uses[number], self._read[number]
 
-    def decode(self, decoders: ThreadPoolExecutor, rows: Rows) -> tuple[ShardBatch, list[Future[None]]]:
-        """Begin to decode pictures: a batch, which is whole when all these are done."""
-        count = len(rows.shards)
-        batch = ShardBatch(np.empty((count, *self._index.image_shape), np.uint8), np.empty(count, np.int32))
+    def samples(self, rows: Rows) -> list[tuple[str, Sample]]:
+        """Pictures of shards that are needed, each with how messages call its shard; waits until they are here."""
         pairs = zip(rows.shards.tolist(), rows.members.tolist(), strict=True)
-        sources = [(number, self._read[number], member) for number, member in pairs]
-        starts = range(0, count, _AT_ONCE)
-        return batch, [decoders.submit(self._decode, batch, s, sources[s : s + _AT_ONCE]) for s in starts]
-
-    def _decode(self, batch: ShardBatch, start: int, sources: Sequence[tuple[int, Future[list[Sample]], int]]) -> None:
-        for row, (number, read, member) in enumerate(sources, start):
-            sample = read.result()[member]
-            batch.images[row] = decode_sample(self._place.where(self._shards[number].name), sample, self._index)
-            batch.labels[row] = sample.label
+        return [
+            (self._place.where(self._shards[number].name), self._read[number].result()[member])
+            for number, member in pairs
+        ]
 
     def close(self) -> None:
         """Read nothing more."""
