@@ -122,9 +122,7 @@ class ShardStream:
         needed, begun = deque[list[int]](), deque[_Begun]()
         shape = (self.batch_size // world, *self.index.image_shape)
         with ExitStack() as stack:
-            buffers = stack.enter_context(
-                _shared(_BATCHES_AHEAD + 1, shape)
-            )  # before the processes, which have it then
+            buffers = stack.enter_context(_shared(_BATCHES_AHEAD + 1, shape))  # before there are processes
             pool = stack.enter_context(process_pool())
             window = stack.enter_context(closing(_Window(self._place, self.index, self._shards)))
             for step in itertools.count(first_step):
