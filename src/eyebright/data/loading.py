@@ -61,8 +61,8 @@ def load_dataset(
     if isinstance(data, str) and is_url(data):
         from eyebright.data.shards.reading import read_shards
 
-        dataset = _of_arrays(read_shards(data, progress=progress), options)
-        return same_pixels_together(replace(dataset, source=data))
+        of_shards = _of_arrays(read_shards(data, progress=progress), options)
+        return same_pixels_together(replace(of_shards, source=data))
     path = expanded(data)
     if not os.path.lexists(path):
         if isinstance(data, Path):

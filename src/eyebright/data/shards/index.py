@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -14,8 +14,9 @@ from eyebright.picture_options import Fit
 from eyebright.storage import json_bytes, sha256
 
 FILE = "index.json"
-KIND = "eyebright-shards"
-_VERSION = 1
+Split = Literal["train", "validation", "test", ""]
+KIND: Final = "eyebright-shards"
+_VERSION: Final = 1
 _OWN_HASH = "index_sha256"
 _Hash = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 _Count = Annotated[int, Field(ge=1)]
@@ -37,7 +38,7 @@ class Shard(_Part):
     """
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*\.tar$")]
-    split: Literal["train", "validation", "test", ""]
+    split: Split
     images: _Count
     bytes: _Count
     sha256: _Hash
@@ -62,7 +63,7 @@ class ShardIndex(_Part):
     version: Literal[1] = _VERSION
     name: str
     class_names: tuple[str, ...]
-    image_shape: tuple[_Count, _Count, Literal[1, 3]]
+    image_shape: tuple[_Count, _Count, Annotated[int, Field(ge=1, le=3)]]
     fit: Fit
     max_pixels: _Count
     fingerprint: _Hash

@@ -33,7 +33,7 @@ def lanes_for(largest_bytes: int, memory_bytes: int) -> int:
     (16, 1)
     """
     room = max(1, memory_bytes // (2 * largest_bytes))
-    return min(MOST_LANES, 2 ** (room.bit_length() - 1))
+    return min(MOST_LANES, 1 << (room.bit_length() - 1))
 
 
 class Rows(NamedTuple):

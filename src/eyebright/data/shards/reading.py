@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
@@ -129,7 +129,7 @@ def _fill(target: Path, place: Place, index: ShardIndex, *, progress: bool) -> d
     return {"labels": labels, "splits": splits, "groups": groups, "paths": np.frombuffer(packed, np.uint8)}
 
 
-def _read(place: Place, index: ShardIndex) -> Iterator[tuple[Shard, list[Sample]]]:
+def _read(place: Place, index: ShardIndex) -> Generator[tuple[Shard, list[Sample]], None, None]:
     """All shards, some of them being read while others are decoded."""
     pool, ahead = ThreadPoolExecutor(_AHEAD, "shards"), deque[tuple[Shard, Future[list[Sample]]]]()
     try:

@@ -9,7 +9,7 @@ import os
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,7 +22,7 @@ from eyebright.data.parallel import in_threads
 from eyebright.data.picture_files import kind_of
 from eyebright.data.progress import shown
 from eyebright.data.readers import read_arrays
-from eyebright.data.shards.index import FILE, Shard, ShardIndex
+from eyebright.data.shards.index import FILE, Shard, ShardIndex, Split
 from eyebright.data.shards.members import NO_GROUP, Sample, pack
 from eyebright.data.shards.places import FileMissingError, Place, place_of
 from eyebright.errors import DataError, SettingsError, StorageError
@@ -161,7 +161,9 @@ def _write(place: Place, dataset: Dataset, samples: SamplesOf, size: ShardSize, 
         parts = (places[start : start + _AT_ONCE] for start in range(0, len(places), _AT_ONCE))
         content = pack(sample for part in in_threads(samples, parts) for sample in part)
         place.write(name, content)
-        shards.append(Shard(name=name, split=split, images=len(places), bytes=len(content), sha256=sha256(content)))
+        shards.append(
+            Shard(name=name, split=cast(Split, split), images=len(places), bytes=len(content), sha256=sha256(content))
+        )
     return tuple(shards)
 
 
