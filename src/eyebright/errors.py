@@ -11,6 +11,7 @@
     ├── ExportError          an exported file would not answer as the classifier does
     ├── RunError             a run directory: missing, taken, finished, in use, contradicted
     ├── TrainingError        the loss became infinite or not a number
+    ├── ClusterError         a Ray cluster that does not answer, or fails
     ├── MissingExtraError    an optional part of Eyebright is not installed
     └── TrainingInterrupted  Ctrl-C or SIGTERM; the run was saved
 
@@ -68,6 +69,10 @@ class RunError(EyebrightError):
 
 class TrainingError(EyebrightError):
     """Training cannot go on."""
+
+
+class ClusterError(EyebrightError):
+    """A Ray cluster does not answer, or does not do the work."""
 
 
 class MissingExtraError(EyebrightError):

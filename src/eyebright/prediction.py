@@ -19,7 +19,7 @@ from eyebright.errors import ImageError
 from eyebright.metrics.conformal import ConformalSets
 from eyebright.uncertainty import image_draws, known_images
 
-_PICTURES_AT_ONCE = 256  # bounds the memory, however many there are
+PICTURES_AT_ONCE = 256  # bounds the memory, however many there are
 
 
 @dataclass(frozen=True)
@@ -94,12 +94,12 @@ def predict_files(
         unlike_distance: past it a picture is unlike the training images, `KnownImages.threshold`; None does not ask.
 
     Yields:
-        One prediction a path, in the order given, `_PICTURES_AT_ONCE` at a time. A picture that cannot be read has
+        One prediction a path, in the order given, `PICTURES_AT_ONCE` at a time. A picture that cannot be read has
         its error in its place; the others are answered.
     """
     decode = partial(_decoded, classifier=classifier)
-    for start in range(0, len(paths), _PICTURES_AT_ONCE):
-        chunk = paths[start : start + _PICTURES_AT_ONCE]
+    for start in range(0, len(paths), PICTURES_AT_ONCE):
+        chunk = paths[start : start + PICTURES_AT_ONCE]
         decoded = list(in_threads(decode, chunk))
         pictures = [picture for picture in decoded if isinstance(picture, np.ndarray)]
         answers = answer_images(classifier, np.stack(pictures), sets, unlike_distance) if pictures else None

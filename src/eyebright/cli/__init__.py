@@ -20,6 +20,7 @@ from eyebright.cli.explain import explain
 from eyebright.cli.export import export
 from eyebright.cli.find_lr import find_lr
 from eyebright.cli.inspect import inspect
+from eyebright.cli.options import with_address_of_ray
 from eyebright.cli.package import package
 from eyebright.cli.plot import plot
 from eyebright.cli.predict import predict
@@ -81,7 +82,7 @@ def main() -> None:
     if isinstance(sys.stdout, io.TextIOWrapper):  # a file's name need not fit the encoding of standard output
         sys.stdout.reconfigure(errors="backslashreplace")
     try:
-        code = app(standalone_mode=False, prog_name="eyebright")
+        code = app(with_address_of_ray(sys.argv[1:]), standalone_mode=False, prog_name="eyebright")
         if code == 130:  # Ctrl-C where nothing had to be saved
             _complain("Interrupted.")
         print(end="", flush=True)  # here, where what goes wrong can still be said

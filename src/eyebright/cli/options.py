@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+import re
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -51,3 +52,29 @@ def picture_options(given: Mapping[str, Any]) -> PictureOptions:
         first = error.errors()[0]
         name = str(first["loc"][0])
         raise SettingsError(f"{flag(name)} {given[name]}: {first['msg']}.") from error
+Ray = Annotated[
+    str | None,
+    typer.Option(
+        metavar="[ADDRESS]",
+        help="Work on a Ray cluster: auto (the one that this machine is part of, or one that is started on this machine "
+        "alone), local (the latter in any case) or HOST:PORT. [default: not on Ray; --ray alone is auto]",
+        show_default=False,
+    ),
+]
+
+_ADDRESS = re.compile(r"auto|local|\S+:\d+")
+
+
+def with_address_of_ray(arguments: list[str]) -> list[str]:
+    """Arguments in which `--ray` has an address, as Typer has no option whose value may be left out.
+
+    >>> with_address_of_ray(["tune", "--ray", "digits"]), with_address_of_ray(["tune", "--ray", "head:6379"])
+    (['tune', '--ray=auto', 'digits'], ['tune', '--ray', 'head:6379'])
+    """
+    end = arguments.index("--") if "--" in arguments else len(arguments)
+    following = [*arguments[1:end], ""]
+    options = [
+        "--ray=auto" if argument == "--ray" and _ADDRESS.fullmatch(after) is None else argument
+        for argument, after in zip(arguments[:end], following, strict=False)
+    ]
+    return options + arguments[end:]

@@ -8,8 +8,11 @@ from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
+from eyebright.cli.options import Ray
 from eyebright.cli.picture_paths import expanded
+from eyebright.cli.prediction_on_ray import check_ray_flags, predict_on_ray
 from eyebright.cli.prediction_output import (
+    Counts,
     Tally,
     print_predictions_csv,
     print_predictions_json,
@@ -77,6 +80,17 @@ def predict(
     skip_golden: Annotated[
         bool, typer.Option("--skip-golden", help="Do not compute an artefact's golden images again: faster.")
     ] = False,
+    ray: Ray = None,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "-o",
+            "--output",
+            metavar="DIR",
+            help="With --ray: directory for the answers, JSON lines in parts. The same command again goes on.",
+            show_default=False,
+        ),
+    ] = None,
 ) -> None:
     """Name what pictures show, with probabilities.
 
@@ -87,6 +101,8 @@ def predict(
     shown on these with 95% confidence. What validation images let expect is said on standard error.
 
     A picture that is unlike anything that the classifier was trained on is marked, where the classifier can tell.
+
+    With --ray a cluster answers very many pictures, and -o says where their answers go.
     """
     check_answer_flags(min_confidence, target_error, conformal, conformal_method, per_class)
     if unlike_share is not None:
@@ -97,9 +113,8 @@ def predict(
 
     if json and csv:
         raise SettingsError("--json and --csv exclude each other: give one of the two.")
+    check_ray_flags(ray, output, csv=csv)
     from eyebright.classifier import Classifier
-    from eyebright.data.progress import shown
-    from eyebright.prediction import predict_files
     from eyebright.uncertainty import conformal_sets, unlike_distance
 
     paths = expanded(images)
@@ -112,6 +127,33 @@ def predict(
         sets = conformal_sets(classifier, conformal, method, per_class=per_class)
         _describe_sets(classifier, sets)
     distance, cannot_tell = unlike_distance(classifier, unlike_share)
+    if ray is not None and output is not None:
+        from eyebright.cluster.prediction import Question
+
+        question = Question(run, top, min_confidence, sets, distance, skip_golden)
+        tally: Counts = predict_on_ray(classifier, question, paths, output, ray, json=json)
+    else:
+        tally = _print(classifier, paths, top, min_confidence, sets, distance, json=json, csv=csv)
+    _say_what_is_unlike(tally, unlike_share, cannot_tell)
+    if tally.failed:
+        raise typer.Exit(3 if tally.answered else 2)
+
+
+def _print(
+    classifier: Classifier,
+    paths: list[str],
+    top: int,
+    min_confidence: float | None,
+    sets: ConformalSets | None,
+    distance: float | None,
+    *,
+    json: bool,
+    csv: bool,
+) -> Tally:
+    """Print what the classifier says of each picture, and on standard error which could not be read."""
+    from eyebright.data.progress import shown
+    from eyebright.prediction import predict_files
+
     found = predict_files(classifier, paths, top, min_confidence=min_confidence, sets=sets, unlike_distance=distance)
     given = {"abstained": min_confidence, "set": sets, "unlike_training": distance}
     asked = [name for name, value in given.items() if value is not None]
@@ -125,12 +167,10 @@ def predict(
         print_predictions_csv(predictions, asked)
     else:
         print_predictions_table(predictions, asked)
-    _say_what_is_unlike(tally, unlike_share, cannot_tell)
     if not json:
         for error in tally.errors:
             print(error, file=sys.stderr)
-    if tally.errors:
-        raise typer.Exit(3 if tally.answered else 2)
+    return tally
 
 
 def check_answer_flags(
@@ -199,7 +239,7 @@ def _describe_sets(classifier: Classifier, sets: ConformalSets) -> None:
     )
 
 
-def _say_what_is_unlike(tally: Tally, share: float | None, cannot_tell: str) -> None:
+def _say_what_is_unlike(tally: Counts, share: float | None, cannot_tell: str) -> None:
     """Say on standard error how many pictures are unlike the training images, if any is, or why nobody can tell."""
     from eyebright.known_images import DEFAULT_SHARE
 

@@ -7,7 +7,7 @@ import json
 import sys
 import textwrap
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from eyebright.cli.output import print_table
 
@@ -58,6 +58,17 @@ def print_predictions_table(predictions: Iterable[Prediction], asked: list[str])
         print_table(table)
 
 
+class Counts(Protocol):
+    """What is counted of predictions: pictures that were answered, were not, and are unlike the training images."""
+
+    @property
+    def answered(self) -> int: ...
+    @property
+    def failed(self) -> int: ...
+    @property
+    def unlike(self) -> int: ...
+
+
 class Tally:
     """What is counted of predictions on their way to the printer.
 
@@ -71,6 +82,11 @@ class Tally:
         self.answered = 0
         self.unlike = 0
         self.errors: list[str] = []
+
+    @property
+    def failed(self) -> int:
+        """How many could not be read."""
+        return len(self.errors)
 
     def of(self, predictions: Iterable[Prediction]) -> Iterator[Prediction]:
         """The predictions as they come, counted."""

@@ -84,6 +84,7 @@ def _config(options: ServerOptions, app: object, *, factory: bool = False) -> uv
         app,  # type: ignore[arg-type]
         factory=factory,
         http=partial(DeadlineProtocol, receive_seconds=limits.receive_seconds),  # type: ignore[arg-type]
+        loop="asyncio",  # not what else is installed: this is what was measured
         ws="none",
         workers=options.workers,
         limit_concurrency=limits.connections,
