@@ -56,8 +56,8 @@ Ray = Annotated[
     str | None,
     typer.Option(
         metavar="[ADDRESS]",
-        help="Work on a Ray cluster: auto (the one that this machine is part of, or one that is started on this machine "
-        "alone), local (the latter in any case) or HOST:PORT. [default: not on Ray; --ray alone is auto]",
+        help="Work on a Ray cluster: HOST:PORT, auto (the one that runs here, or else one of this machine) or local "
+        "(the latter in any case). [default: not on Ray; --ray alone is auto]",
         show_default=False,
     ),
 ]

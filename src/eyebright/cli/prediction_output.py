@@ -59,14 +59,19 @@ def print_predictions_table(predictions: Iterable[Prediction], asked: list[str])
 
 
 class Counts(Protocol):
-    """What is counted of predictions: pictures that were answered, were not, and are unlike the training images."""
+    """What is counted of predictions."""
 
     @property
-    def answered(self) -> int: ...
+    def answered(self) -> int:
+        """How many pictures."""
+
     @property
-    def failed(self) -> int: ...
+    def failed(self) -> int:
+        """How many could not be read."""
+
     @property
-    def unlike(self) -> int: ...
+    def unlike(self) -> int:
+        """How many of those that were answered are unlike the training images."""
 
 
 class Tally:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
+from eyebright.cli.options import Ray
 from eyebright.cli.predict import check_answer_flags
 
 if TYPE_CHECKING:
@@ -81,11 +82,22 @@ def serve(
     skip_golden: Annotated[
         bool, typer.Option("--skip-golden", help="Do not compute an artefact's golden images when it is loaded.")
     ] = False,
+    ray: Ray = None,
+    max_workers: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="With --ray: processes that serve while many ask; --workers are there in any case.",
+            show_default="--workers",
+        ),
+    ] = None,
 ) -> None:
     """Serve classifiers over HTTP; Ctrl-C or SIGTERM ends it, when what has been asked is answered.
 
     POST /predict takes pictures and answers what `predict --json` prints. TensorFlow Serving's and the Open Inference
     Protocol's ways to ask are understood, too. See docs/reference/server.md.
+
+    With --ray replicas of the server answer, on the machines of a cluster.
     """
     from eyebright.errors import SettingsError
 
@@ -96,6 +108,7 @@ def serve(
     if max_queue < max_images:
         raise SettingsError(f"--max-queue {max_queue} has no room for the {max_images} pictures of --max-images.")
     _check_extra()
+    _check_ray(ray, workers, max_workers)
     if keys is None and not no_keys and not _is_loopback(host):
         raise SettingsError(
             f"--host {host}: others can reach it. Give --keys FILE (see eyebright key), or say --no-keys if everyone "
@@ -103,7 +116,6 @@ def serve(
         )
     from eyebright.serving.options import AnswerOptions, Batching, Limits, processors
     from eyebright.serving.options import ServerOptions as Options
-    from eyebright.serving.server import serve as run
 
     options: ServerOptions = Options(
         models=named,
@@ -129,6 +141,13 @@ def serve(
         threads=max(1, processors() // workers),
         watch_seconds=watch_seconds,
     )  # fmt: skip
+    if ray is not None:
+        from eyebright.cluster.serving import serve as serve_on_cluster
+
+        serve_on_cluster(options, host, port, ray, max_workers or workers)
+        return
+    from eyebright.serving.server import serve as run
+
     run(options, host, port)
 
 
@@ -176,6 +195,20 @@ def _is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return host == "localhost"
+
+
+def _check_ray(ray: str | None, workers: int, max_workers: int | None) -> None:
+    from eyebright.errors import SettingsError
+
+    if ray is None:
+        if max_workers is not None:
+            raise SettingsError(f"--max-workers {max_workers}: a cluster starts more of them: give --ray as well.")
+        return
+    if max_workers is not None and max_workers < workers:
+        raise SettingsError(f"--max-workers {max_workers}: less than --workers {workers}.")
+    from eyebright.cluster.connection import check_address
+
+    check_address(ray)
 
 
 def _check_extra() -> None:

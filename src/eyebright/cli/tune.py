@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import contextlib
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
 
 import typer
 
 from eyebright.cli.flags import with_settings_flags
-from eyebright.cli.options import DataDir
+from eyebright.cli.options import DataDir, Ray
 from eyebright.cli.output import console_for, print_json_line
 from eyebright.cli.run_data import load_fitted, load_run_data, with_whole_paths
 from eyebright.cli.search import summarise_search
@@ -42,8 +43,15 @@ def tune(
         ),
     ] = None,
     jobs: Annotated[
-        int, typer.Option(metavar="N", help="Trials at once, in processes of their own, which share the processors.")
-    ] = 1,
+        int | None,
+        typer.Option(
+            metavar="N",
+            help="Trials at once, in processes of their own, which share the processors. [default: 1; with --ray one "
+            "for each machine]",
+            show_default=False,
+        ),
+    ] = None,
+    ray: Ray = None,
     objective: Annotated[
         Literal["accuracy", "accuracy-time", "accuracy-parameters"] | None,
         typer.Option(
@@ -103,10 +111,19 @@ def tune(
     --space). Trials first run for a ninth of their length, then for a third, and the best of them to the end, each time
     from the start. No trial meets the test images. The result is in best.toml, which eyebright train --config
     takes, trials.csv, report.html, and a run of the best settings.
+
+    With --ray trials are trained by all machines of a cluster, which share a file system; all else stays as it is.
     """
     console = console_for(quiet=quiet, json=json)
-    _check_extra()
-    asked: dict[str, Any] = {"trials": trials, "minutes": minutes, "jobs": jobs, "refit": refit, "console": console}
+    _check_extra(ray)
+    asked: dict[str, Any] = {
+        "trials": trials,
+        "minutes": minutes,
+        "jobs": jobs or 1,
+        "refit": refit,
+        "console": console,
+    }
+    where = _Where(ray, one_for_each_machine=jobs is None)
     if resume is not None:
         once: dict[str, object] = {
             f"--config {config}": config,
@@ -114,10 +131,10 @@ def tune(
             f"--sampler {sampler}": sampler,
         }
         once["--no-prune"] = not prune
-        search = _resume(resume, data, data_dir, once, space, objective, flags, asked)
+        search = _resume(resume, data, data_dir, once, space, objective, flags, asked, where)
     else:
         asked |= {"objective": objective or "accuracy", "sampler": sampler or "tpe", "prune": prune}
-        search = _begin(data, data_dir, config, run_dir, space, flags, asked)
+        search = _begin(data, data_dir, config, run_dir, space, flags, asked, where)
     _write_page(search)
     summarise_search(search, console)
     if json:
@@ -133,6 +150,7 @@ def _begin(
     space: Path | None,
     flags: Mapping[str, Any],
     asked: dict[str, Any],
+    where: _Where,
 ) -> Search:
     # What can be wrong with the command is found out before anything large is imported or read.
     from eyebright.errors import SettingsError
@@ -162,7 +180,8 @@ def _begin(
 
     from eyebright.tuning.tune import tune as search
 
-    return search(settings, dataset, path, space=chosen, **asked)
+    with where.reached(asked) as all_asked:
+        return search(settings, dataset, path, space=chosen, **all_asked)
 
 
 def _space(file: Path | None, resolved: Resolved) -> SearchSpace:
@@ -193,6 +212,7 @@ def _resume(
     objective: Objective | None,
     flags: Mapping[str, Any],
     asked: dict[str, Any],
+    where: _Where,
 ) -> Search:
     from eyebright.errors import RunError
     from eyebright.run_directory import RunDirectory
@@ -210,14 +230,37 @@ def _resume(
 
     from eyebright.tuning.tune import resume_tuning
 
-    return resume_tuning(run_dir, dataset, space=again, objective=objective, flags=flags, **asked)
+    with where.reached(asked) as all_asked:
+        return resume_tuning(run_dir, dataset, space=again, objective=objective, flags=flags, **all_asked)
 
 
-def _check_extra() -> None:
-    """Refuse to search without the library for it.
+class _Where(NamedTuple):
+    """Where trials are trained: on this machine, or on the cluster of an address."""
+
+    ray: str | None
+    one_for_each_machine: bool
+
+    @contextlib.contextmanager
+    def reached(self, asked: dict[str, Any]) -> Iterator[dict[str, Any]]:
+        """What is asked of a search, with the place where it is done."""
+        if self.ray is None:
+            yield asked
+            return
+        from eyebright.cluster.connection import connected
+        from eyebright.cluster.tuning import Cluster
+
+        with connected(self.ray, asked["console"]):
+            cluster = Cluster()
+            jobs = len(cluster.processors) if self.one_for_each_machine else asked["jobs"]
+            yield {**asked, "place": cluster, "jobs": jobs}
+
+
+def _check_extra(ray: str | None) -> None:
+    """Refuse to search without the libraries for it.
 
     Raises:
-        MissingExtraError: it is not here.
+        MissingExtraError: one is not here.
+        SettingsError: this is no address of a cluster.
     """
     from importlib.util import find_spec
 
@@ -225,6 +268,10 @@ def _check_extra() -> None:
 
     if find_spec("optuna") is None:
         raise MissingExtraError("The search for settings", "tune")
+    if ray is not None:
+        from eyebright.cluster.connection import check_address
+
+        check_address(ray)
 
 
 def _write_page(search: Search) -> None:

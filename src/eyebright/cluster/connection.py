@@ -6,16 +6,18 @@ import contextlib
 import importlib.util
 import os
 import re
+import secrets
 import socket
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 
-from eyebright.errors import ClusterError, EyebrightError, MissingExtraError, SettingsError
+from eyebright.errors import ClusterError, DataError, EyebrightError, MissingExtraError, SettingsError
 
 AUTO, LOCAL = "auto", "local"
 ANSWERS_WITHIN = 10.0  # seconds
@@ -68,14 +70,15 @@ def connected(address: str, console: Console | None = None) -> Iterator[None]:
     os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")  # what it says beside is in its own logs
     quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
     found = _found(address)
+    if found is None:  # a secret of its own, which nobody else on the network has, and which need not be kept
+        os.environ.update(RAY_AUTH_MODE="token", RAY_AUTH_TOKEN=secrets.token_hex(32))
     import ray
 
     try:
         if found is None:
             if console is not None:
                 console.print("Starting Ray on this machine, for as long as this command runs", highlight=False)
-            # On loopback: nobody else is to reach it.
-            ray.init(address=LOCAL, include_dashboard=False, _node_ip_address="127.0.0.1", **quiet)
+            ray.init(address=LOCAL, include_dashboard=False, **quiet)
         else:
             ray.init(address=found, **quiet)
     except (ConnectionError, OSError, RuntimeError, ValueError) as error:
@@ -85,6 +88,37 @@ def connected(address: str, console: Console | None = None) -> Iterator[None]:
             yield
     finally:
         ray.shutdown()
+
+
+def processors() -> list[int]:
+    """How many processors each machine of the cluster has that this process is connected to, as Ray counts them."""
+    import ray
+
+    nodes: list[dict[str, Any]] = ray.nodes()  # type: ignore[no-untyped-call]
+    counted = [int(node["Resources"].get("CPU", 0)) for node in nodes if node["Alive"]]
+    return [one for one in counted if one]
+
+
+def enter(where: Path, needed: Path) -> None:
+    """In a worker: go where the paths of the process that started it all are relative to.
+
+    Args:
+        where: that directory.
+        needed: another one that all machines must see.
+
+    Raises:
+        DataError: one of the two is not here.
+    """
+    machine = socket.gethostname()
+    try:
+        os.chdir(where)
+    except OSError as error:
+        raise DataError(
+            f"{where}: not on {machine}, a machine of the cluster: {error.strerror}. Begin in a directory that all its "
+            "machines share."
+        ) from error
+    if not needed.is_dir():
+        raise DataError(f"{needed}: not on {machine}, a machine of the cluster. Give one that all its machines share.")
 
 
 def _found(address: str) -> str | None:
@@ -103,6 +137,8 @@ def _found(address: str) -> str | None:
             socket.create_connection((match["host"].strip("[]"), int(match["port"])), ANSWERS_WITHIN).close()
         except (OSError, OverflowError) as error:
             raise _no_answer(named, str(getattr(error, "strerror", None) or error)) from error
+    if _has_token():  # Ray would leave it out
+        os.environ.setdefault("RAY_AUTH_MODE", "token")
     command = [sys.executable, "-c", _TRIAL, named]
     environment = {**os.environ, "RAY_USAGE_STATS_ENABLED": "0"}
     try:
@@ -117,6 +153,12 @@ def _found(address: str) -> str | None:
     if named == AUTO and tried.returncode == _NONE_RUNS:
         return None
     raise _no_answer(named, (tried.stderr.strip().splitlines() or ["no cluster of Ray answered"])[-1])
+
+
+def _has_token() -> bool:
+    """Whether there is a secret for clusters, where Ray keeps it."""
+    given = {"RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"} & os.environ.keys()
+    return bool(given) or (Path.home() / ".ray" / "auth_token").is_file()
 
 
 def _no_answer(address: str, why: str) -> ClusterError:

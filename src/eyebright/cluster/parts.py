@@ -75,7 +75,7 @@ class Parts:
             lock.acquire()
             _begin(directory, record)
         except Timeout as error:
-            raise RunError(f"{directory}: another process writes predictions there. Wait for it, or stop it.") from error
+            raise RunError(f"{directory}: another process writes there. Wait for it, or stop it.") from error
         except OSError as error:
             raise StorageError(f"{directory}: cannot be written: {error.strerror or error}.") from error
         try:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import os
 import pickle
-import socket
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,10 +13,10 @@ from typing import Any, NamedTuple
 from rich.console import Console
 
 from eyebright.classifier import Classifier
-from eyebright.cluster.connection import connected
+from eyebright.cluster.connection import connected, enter
 from eyebright.cluster.parts import Parts, Tally, write_part
 from eyebright.data.progress import shown
-from eyebright.errors import DataError, EyebrightError
+from eyebright.errors import EyebrightError
 from eyebright.metrics.conformal import ConformalSets
 from eyebright.paths import is_directory
 from eyebright.prediction import predict_files
@@ -127,7 +126,8 @@ def _made(question: Question, parts: Parts, missing: Sequence[int]) -> Iterator[
     context.enable_progress_bars = False
     # Names of files are bytes, of any kind, which tables of texts would not take.
     rows = [{"number": number, "pictures": b"\0".join(map(os.fsencode, parts.pictures(number)))} for number in missing]
-    workers = max(1, min(len(missing), int(ray.cluster_resources().get("CPU", 1))))
+    resources: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
+    workers = max(1, min(len(missing), int(resources.get("CPU", 1))))
     answers = from_items(rows, override_num_blocks=len(rows)).map(
         _Worker,  # type: ignore[arg-type]
         fn_constructor_args=(question, parts.directory, Path.cwd()),
@@ -184,20 +184,9 @@ class _Worker:
         """The classifier, computed by one thread: each worker has a processor of its own.
 
         Raises:
-            EyebrightError: it, or the directory that paths are relative to, is not here.
+            EyebrightError: it, or a directory, is not here.
         """
-        try:
-            os.chdir(self._where)
-        except OSError as error:
-            raise DataError(
-                f"{self._where}: not on the machine {socket.gethostname()} of the cluster: {error.strerror}. Begin in a "
-                "directory that all its machines share."
-            ) from error
-        if not self._directory.is_dir():
-            raise DataError(
-                f"{self._directory}: not on the machine {socket.gethostname()} of the cluster. Give a directory that all "
-                "its machines share."
-            )
+        enter(self._where, self._directory)
         if is_directory(self._question.run):
             from eyebright.backend import set_threads
 

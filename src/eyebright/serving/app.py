@@ -11,7 +11,7 @@ import signal
 import time
 from collections.abc import AsyncIterator
 from functools import partial
-from typing import Any
+from typing import Any, Protocol
 
 from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
@@ -33,6 +33,12 @@ _M_MMAP_THRESHOLD = -3  # of malloc.h
 _LARGE = 2**18  # bytes
 _TRIES_EVERY = 2.0  # seconds
 DRAIN_SECONDS = 1.0  # between the signal to end and the end of listening: for balancers to look at /readyz
+
+
+class Drained(Protocol):
+    """What says whether it is about to end."""
+
+    draining: bool
 
 
 def create_worker_app(options: ServerOptions) -> Application:
@@ -66,7 +72,7 @@ def _give_memory_back() -> None:
         ctypes.CDLL(None).mallopt(_M_MMAP_THRESHOLD, _LARGE)
 
 
-def create_app(options: ServerOptions) -> Application:
+def create_app(options: ServerOptions) -> Gate:
     """Load the models, and make the ASGI application that answers with them.
 
     Raises:
@@ -126,7 +132,7 @@ async def _lifespan(service: Service, keys: Keys | None, _: FastAPI) -> AsyncIte
 
     if hasattr(signal, "SIGHUP"):
         loop.add_signal_handler(signal.SIGHUP, lambda: start(service.reload(keys)))
-    _drain_first(service, loop)
+    drain_first(service, loop)
     if service.options.watch_seconds:
         start(service.models.watch())
     yield
@@ -135,7 +141,7 @@ async def _lifespan(service: Service, keys: Keys | None, _: FastAPI) -> AsyncIte
     service.close()
 
 
-def _drain_first(service: Service, loop: asyncio.AbstractEventLoop) -> None:
+def drain_first(service: Drained, loop: asyncio.AbstractEventLoop) -> None:
     """At a signal to end, say so to those who ask and go on for a moment; a second signal ends at once.
 
     uvicorn has set its own handlers by now: it then stops to listen, and waits for the requests that it has; but one

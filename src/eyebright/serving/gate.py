@@ -55,6 +55,9 @@ class Gate:
         keys: or None where no key is asked for.
         rate: or None where a key may ask as often as it likes.
         around: what stands between, and sees refusals as well: they, too, are for pages of other origins.
+
+    Attributes:
+        service: as it was given.
     """
 
     def __init__(
@@ -66,7 +69,7 @@ class Gate:
         around: Callable[[Application], Application],
     ) -> None:
         self._app = around(partial(_refuse_or_answer, app))
-        self._service = service
+        self.service = service
         self._keys = keys
         self._rate = rate
         self._bytes_in_flight = 0
@@ -76,7 +79,7 @@ class Gate:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        passage = _Passage(scope, self._service)
+        passage = _Passage(scope, self.service)
 
         async def limited() -> MutableMapping[str, Any]:
             message = await receive()
@@ -123,7 +126,7 @@ class Gate:
         return None
 
     def _check_size(self, size: float) -> None:
-        limits = self._service.limits
+        limits = self.service.limits
         if size > limits.body_bytes:
             raise Refusal(413, f"The body is larger than {limits.body_bytes:,} bytes.")
         if self._bytes_in_flight > limits.bytes_in_flight:

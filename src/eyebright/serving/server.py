@@ -36,12 +36,12 @@ def serve(options: ServerOptions, host: str, port: int) -> None:
         EyebrightError: a model cannot be loaded, or the address cannot be listened on.
     """
     ignore_hang_up()
-    signal.signal(signal.SIGTERM, _end)  # until the models are loaded
-    with contextlib.closing(_listener(host, port)) as listener, artefacts(options.models) as models:
+    signal.signal(signal.SIGTERM, end_in_order)  # until the models are loaded
+    with contextlib.closing(listening(host, port)) as listener, artefacts(options.models) as models:
         _run(replace(options, models=models), listener)
 
 
-def _end(number: int, _: object) -> None:
+def end_in_order(number: int, _: object) -> None:
     """End in good order: what is temporary is removed."""
     sys.exit(128 + number)  # as shells give it for a process that a signal ended
 
@@ -52,14 +52,14 @@ def _run(options: ServerOptions, listener: socket.socket) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: None)
     if options.workers == 1:
-        server = uvicorn.Server(_config(options, app))
-        _say(options, listener)
+        server = uvicorn.Server(config(options, app))
+        say(options, listener)
         server.run([listener])
         return
     del app  # each worker loads its own
     with _shared_metrics():
-        _say(options, listener)
-        _Supervisor(_config(options, partial(create_worker_app, options), factory=True), [listener]).run()
+        say(options, listener)
+        _Supervisor(config(options, partial(create_worker_app, options), factory=True), [listener]).run()
 
 
 class _Supervisor(Multiprocess):
@@ -78,7 +78,8 @@ class _Supervisor(Multiprocess):
             mark_process_dead(pid)  # type: ignore[no-untyped-call]
 
 
-def _config(options: ServerOptions, app: object, *, factory: bool = False) -> uvicorn.Config:
+def config(options: ServerOptions, app: object, *, factory: bool = False) -> uvicorn.Config:
+    """How uvicorn is to serve an application, or what makes one."""
     limits = options.limits
     return uvicorn.Config(
         app,  # type: ignore[arg-type]
@@ -98,7 +99,7 @@ def _config(options: ServerOptions, app: object, *, factory: bool = False) -> uv
     )
 
 
-def _listener(host: str, port: int) -> socket.socket:
+def listening(host: str, port: int) -> socket.socket:
     """A socket that is bound.
 
     Raises:
@@ -122,7 +123,7 @@ def _listener(host: str, port: int) -> socket.socket:
     return listener
 
 
-def _say(options: ServerOptions, listener: socket.socket) -> None:
+def say(options: ServerOptions, listener: socket.socket) -> None:
     """Where it is, for people and for those that asked for any free port; on standard output, as the log is not."""
     host, port = listener.getsockname()[:2]
     names = ", ".join(name for name, _ in options.models)

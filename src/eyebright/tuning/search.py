@@ -22,7 +22,7 @@ from eyebright.tuning.record import WHOLE
 from eyebright.tuning.space import trial_settings
 from eyebright.tuning.study import Study, TrialRow, Unit
 from eyebright.tuning.worker import Task
-from eyebright.tuning.workers import Finished, Workers, why_it_died
+from eyebright.tuning.workers import Finished, Place, why_it_died
 
 _LOOKS_EVERY = 0.5  # seconds: at Ctrl-C, the clock and the bar
 _NOTED_EVERY = 10.0  # seconds
@@ -30,20 +30,21 @@ _LAST = 5  # parts of trials that tell how long another takes
 _PARENT_WAITS = 30.0  # seconds, for a process of a search that was killed a moment ago to let go of its run
 
 
-def search(study: Study, dataset: Dataset, jobs: int, threads: int, console: Console | None) -> None:
+def search(study: Study, dataset: Dataset, jobs: int, place: Place, console: Console | None) -> None:
     """Train trials until there are as many as were asked for, or until the time is over.
 
     Args:
         study: whose directory's lock is held.
         dataset: what to learn from.
         jobs: how many trials are trained at once.
-        threads: that each of them computes with.
+        place: where.
         console: where to show progress; None shows nothing.
 
     Raises:
         TrainingInterrupted: Ctrl-C or SIGTERM; what was done is saved, and says how to go on.
         EyebrightError: what a trial ran into and others would run into as well (a full disk, say).
     """
+    threads = place.threads(jobs, study.run.settings.threads)
     base = study.run.settings.model_copy(update={"threads": threads})
     waiting = study.unfinished()
     _clear(study.run, waiting)
@@ -51,7 +52,7 @@ def search(study: Study, dataset: Dataset, jobs: int, threads: int, console: Con
     with (
         Interrupts() as interrupts,
         TrialProgress(console, study.record) as progress,
-        Workers(jobs, threads, study.run.path, dataset) as workers,
+        place.team(jobs, threads, study.run.path, dataset) as workers,
     ):
         progress.begin(study.rows())
         while True:

@@ -29,10 +29,12 @@ from eyebright.tuning.results import train_best, with_test, write_findings
 from eyebright.tuning.search import search
 from eyebright.tuning.space import SearchSpace
 from eyebright.tuning.study import Study, first_files
+from eyebright.tuning.workers import Place, ThisMachine
 
 DEFAULT_VALIDATION = 0.1  # where the settings keep no validation images
 # Of validation images, the run of the best settings keeps at most so many, to calibrate on; it learns from the others.
 REFIT_VALIDATION = 1000
+_HERE = ThisMachine()
 
 
 @dataclass(frozen=True)
@@ -64,6 +66,7 @@ def tune(
     sampler: Sampler = "tpe",
     prune: bool = True,
     refit: bool = True,
+    place: Place = _HERE,
     console: Console | None = None,
 ) -> Search:
     """Search for settings that are better than these on validation images; train with the best, and test that once.
@@ -89,6 +92,7 @@ def tune(
         sampler: "tpe", or "random" to compare with.
         prune: whether trials that begin badly end early; trials of two objectives never do.
         refit: whether to train with the best settings and test that.
+        place: where trials are trained, this machine if not given; `eyebright.cluster.tuning` has another.
         console: where to show progress; None shows nothing.
 
     Raises:
@@ -99,7 +103,7 @@ def tune(
     run_dir = Path(run_dir)
     check_free(run_dir)
     check_amounts(trials, minutes, jobs)
-    _threads_of_a_job(settings, jobs)
+    place.threads(jobs, settings.threads)
     space = space or SearchSpace.of_preset(settings)
     given = settings.validation
     if not given and "validation" not in dataset.splits:
@@ -123,7 +127,7 @@ def tune(
     _say_beginning(console, settings, space, split)
     with run.locked():
         origins.keep(run)
-        return _finish(Study(run, record), dataset, jobs, refit=refit, console=console)
+        return _finish(Study(run, record), dataset, jobs, place, refit=refit, console=console)
 
 
 def resume_tuning(
@@ -137,6 +141,7 @@ def resume_tuning(
     minutes: float | None = None,
     jobs: int = 1,
     refit: bool = True,
+    place: Place = _HERE,
     console: Console | None = None,
 ) -> Search:
     """Go on with a search: trials that were broken off first, each under its own number, from its last checkpoint.
@@ -151,6 +156,7 @@ def resume_tuning(
         minutes: likewise.
         jobs: how many trials are trained at once.
         refit: whether to train with the best settings and test that.
+        place: where trials are trained, this machine if not given; `eyebright.cluster.tuning` has another.
         console: where to show progress; None shows nothing.
 
     Raises:
@@ -161,7 +167,7 @@ def resume_tuning(
     with run.locked():
         run.check_same_data(dataset)
         check_amounts(record.trials if trials is None else trials, record.minutes if minutes is None else minutes, jobs)
-        _threads_of_a_job(run.settings, jobs)
+        place.threads(jobs, run.settings.threads)
         _check_same(run, record, space, objective)
         check_flags(run, flags or {}, "search")
         more = {name: value for name, value in (("trials", trials), ("minutes", minutes)) if value is not None}
@@ -175,24 +181,12 @@ def resume_tuning(
         (run.path / "results.json").unlink(missing_ok=True)
         set_threads(run.settings.threads or available_threads())
         kept_origins(run, dataset, console).keep(run)
-        return _finish(Study(run, record), dataset, jobs, refit=refit, console=console)
+        return _finish(Study(run, record), dataset, jobs, place, refit=refit, console=console)
 
 
-def _threads_of_a_job(settings: Settings, jobs: int) -> int:
-    """How many threads each of some trials at once computes with.
-
-    Raises:
-        SettingsError: there are more jobs than processors.
-    """
-    threads = available_threads()
-    if jobs > threads:
-        raise SettingsError(f"--jobs {jobs}: give 1 to {threads}, as many as there are processors.")
-    return max(1, (settings.threads or threads) // jobs)
-
-
-def _finish(study: Study, dataset: Dataset, jobs: int, *, refit: bool, console: Console | None) -> Search:
+def _finish(study: Study, dataset: Dataset, jobs: int, place: Place, *, refit: bool, console: Console | None) -> Search:
     run = study.run
-    search(study, dataset, jobs, _threads_of_a_job(run.settings, jobs), console)
+    search(study, dataset, jobs, place, console)
     results: dict[str, Any] = {**write_findings(study), "run": None, "optimism": None}
     best = None
     if refit:

@@ -9,10 +9,12 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from types import TracebackType
-from typing import Any, NamedTuple, Self
+from typing import Any, NamedTuple, Protocol, Self
 
+from eyebright.backend import available_threads
 from eyebright.data.dataset import Dataset
 from eyebright.data.passing import packed
+from eyebright.errors import SettingsError
 from eyebright.tuning.worker import Answer, Task, work
 
 _GRACE = 60.0  # seconds that a run which is to stop may take for its step and its checkpoint
@@ -30,6 +32,65 @@ class Finished(NamedTuple):
     task: Task
     answer: Answer | None
     exit_code: int | None = None
+
+
+class Team(Protocol):
+    """Those who train: tasks are given to them, waited for all together, and stopped."""
+
+    def __enter__(self) -> Self: ...
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None: ...
+
+    @property
+    def busy(self) -> int:
+        """How many are at work."""
+
+    @property
+    def idle(self) -> bool:
+        """Whether one more task can be started."""
+
+    def start(self, task: Task) -> None:
+        """Give a task to one that has none."""
+
+    def wait(self, seconds: float) -> list[Finished]:
+        """The tasks that are over, at the latest after so many seconds."""
+
+    def stop(self) -> list[Finished]:
+        """Have what is being trained saved and stopped. Returns all tasks, also those that were over by then."""
+
+
+class Place(Protocol):
+    """Where trials are trained."""
+
+    def threads(self, jobs: int, asked: int | None) -> int:
+        """How many threads each of some trials at once computes with.
+
+        Args:
+            jobs: how many trials at once.
+            asked: threads that a training may have; None for as many as there are processors.
+
+        Raises:
+            SettingsError: there are more jobs than processors.
+        """
+
+    def team(self, jobs: int, threads: int, study: Path, dataset: Dataset) -> Team:
+        """Those who train, by the arguments of `Workers`."""
+
+
+class ThisMachine:
+    """Trials are trained by processes of this machine."""
+
+    def threads(self, jobs: int, asked: int | None) -> int:
+        """As `Place` has it."""
+        there = available_threads()
+        if jobs > there:
+            raise SettingsError(f"--jobs {jobs}: give 1 to {there}, as many as there are processors.")
+        return max(1, (asked or there) // jobs)
+
+    def team(self, jobs: int, threads: int, study: Path, dataset: Dataset) -> Team:
+        """As `Place` has it."""
+        return Workers(jobs, threads, study, dataset)
 
 
 @dataclass
@@ -126,7 +187,9 @@ def why_it_died(exit_code: int | None) -> str:
     >>> why_it_died(-9), why_it_died(3)
     ('its process was ended by SIGKILL; there may be too little memory for it', 'its process ended with 3')
     """
-    if exit_code is None or exit_code >= 0:
+    if exit_code is None:
+        return "its process, or the machine that it was on, is gone"
+    if exit_code >= 0:
         return f"its process ended with {exit_code}"
     name = signal.Signals(-exit_code).name
     memory = "; there may be too little memory for it" if name == "SIGKILL" else ""
