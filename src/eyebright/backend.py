@@ -6,20 +6,17 @@ A process computes on one of the two: on what the variable KERAS_BACKEND says, e
 
 from __future__ import annotations
 
-import contextlib
 import importlib
 import importlib.util
 import os
 import platform
-import sys
-import tempfile
-from collections.abc import Iterator
 from importlib import metadata
 from typing import Any
 
 import platformdirs
 
 from eyebright.errors import MissingExtraError, RunError, SettingsError
+from eyebright.native_output import quiet_native_stderr
 
 BACKENDS = ("tensorflow", "jax")
 
@@ -42,33 +39,6 @@ BACKEND = _chosen()
 # Must be set before the first import of Keras: the backend cannot change afterwards.
 os.environ["KERAS_BACKEND"] = BACKEND
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-
-
-@contextlib.contextmanager
-def quiet_native_stderr() -> Iterator[None]:
-    """Hold back what native code writes to standard error; show it only where what is done meanwhile fails.
-
-    TensorFlow logs at its import and in its converter whatever its log level.
-    """
-    if sys.stderr is not None:
-        sys.stderr.flush()
-    try:
-        saved = os.dup(2)
-    except OSError:  # standard error is closed: nobody reads it, and nothing else may be opened as number 2
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
-        yield
-        return
-    with tempfile.TemporaryFile() as held:
-        os.dup2(held.fileno(), 2)
-        try:
-            yield
-        except Exception:
-            held.seek(0)
-            os.write(saved, held.read())
-            raise
-        finally:
-            os.dup2(saved, 2)
-            os.close(saved)
 
 
 try:

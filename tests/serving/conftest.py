@@ -229,6 +229,12 @@ class Server:
 
 
 @pytest.fixture(scope="session")
+def server_class() -> type[Server]:
+    """For fixtures that start a server of their own."""
+    return Server
+
+
+@pytest.fixture(scope="session")
 def served(artefact: Path) -> Iterator[Server]:
     """A server that tests ask and do not disturb."""
     server = Server(

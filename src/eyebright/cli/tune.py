@@ -247,9 +247,10 @@ class _Where(NamedTuple):
             yield asked
             return
         from eyebright.cluster.connection import connected
-        from eyebright.cluster.tuning import Cluster
 
         with connected(self.ray, asked["console"]):
+            from eyebright.cluster.tuning import Cluster
+
             cluster = Cluster()
             jobs = len(cluster.processors) if self.one_for_each_machine else asked["jobs"]
             yield {**asked, "place": cluster, "jobs": jobs}

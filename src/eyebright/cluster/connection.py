@@ -18,6 +18,7 @@ from typing import Any
 from rich.console import Console
 
 from eyebright.errors import ClusterError, DataError, EyebrightError, MissingExtraError, SettingsError
+from eyebright.native_output import quiet_native_stderr
 
 AUTO, LOCAL = "auto", "local"
 ANSWERS_WITHIN = 10.0  # seconds
@@ -70,17 +71,16 @@ def connected(address: str, console: Console | None = None) -> Iterator[None]:
     os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")  # what it says beside is in its own logs
     quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
     found = _found(address)
-    if found is None:  # a secret of its own, which nobody else on the network has, and which need not be kept
+    # A secret of its own, which nobody else on the network has, and which need not be kept. Ray looks at it but once.
+    if found is None and "ray" not in sys.modules:
         os.environ.update(RAY_AUTH_MODE="token", RAY_AUTH_TOKEN=secrets.token_hex(32))
+    if found is None and console is not None:
+        console.print("Starting Ray on this machine, for as long as this command runs", highlight=False)
     import ray
 
     try:
-        if found is None:
-            if console is not None:
-                console.print("Starting Ray on this machine, for as long as this command runs", highlight=False)
-            ray.init(address=LOCAL, include_dashboard=False, **quiet)
-        else:
-            ray.init(address=found, **quiet)
+        with quiet_native_stderr():
+            ray.init(address=found or LOCAL, include_dashboard=False if found is None else None, **quiet)
     except (ConnectionError, OSError, RuntimeError, ValueError) as error:
         raise ClusterError(f"--ray {address}: Ray does not start or connect: {_first_line(error)}") from error
     try:
