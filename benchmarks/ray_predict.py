@@ -2,8 +2,8 @@
 
     python benchmarks/ray_predict.py --run RUN|FILE.eyebright [--pictures 100000] [--sample 2000] [--write]
 
-Small JPEG files are made, and a local Ray cluster is asked for all of them. When a third of the parts is there, every
-process of it is killed by SIGKILL: the command, Ray and its workers. The same command is then given once more. Afterwards
+Small JPEG files are made, and a local Ray cluster is asked for all of them. When a third of the parts is there, all
+processes are killed by SIGKILL: the command, Ray and its workers. The same command is then given once more. Afterwards
 each picture must have its answer exactly once, in order, and a sample of them the answer that `predict` gives without
 Ray. Exit code 1 if not.
 """
