@@ -55,6 +55,15 @@ def test_where_nothing_answers_it_waits_for_ten_seconds(eyebright, artefact, pic
     assert err.startswith(f"ClusterError: --ray 127.0.0.1:{port}: no cluster of Ray answered within 10 s.")
 
 
+def test_a_cluster_with_another_secret_does_not_answer_and_that_is_said(
+    eyebright, environment, cluster, artefact, pictures, tmp_path
+):
+    other = {**environment, "RAY_AUTH_TOKEN": "0" * 64}
+    code, _, err = predict(eyebright, artefact, pictures, tmp_path, "--ray", cluster, env=other)
+    assert code == 2
+    assert err.startswith(f"ClusterError: --ray {cluster}: the cluster has another secret: give it by RAY_AUTH_TOKEN")
+
+
 def take_and_be_silent(server):
     taken = []
     while True:
@@ -71,7 +80,14 @@ def test_the_address_of_the_environment_is_tried_too(eyebright, environment, art
     assert err.startswith("ClusterError: --ray 127.0.0.1:1: Connection refused.")
 
 
-@pytest.mark.parametrize("command", [["predict", "run", "a.png", "-o", "out"]], ids=lambda command: command[0])
+COMMANDS = {
+    "predict": ["predict", "run", "a.png", "-o", "out"],
+    "tune": ["tune", "--trials", "2"],
+    "serve": ["serve", "run"],
+}
+
+
+@pytest.mark.parametrize("command", COMMANDS.values(), ids=COMMANDS)
 def test_without_ray_the_command_says_how_to_install_it(command):
     code = (
         f"import sys; sys.modules['ray'] = None; sys.argv = ['eyebright', *{command!r}, '--ray']\n"

@@ -11,7 +11,8 @@ import time
 import pytest
 
 from eyebright.cluster.connection import enter
-from eyebright.errors import DataError
+from eyebright.cluster.tuning import Cluster
+from eyebright.errors import DataError, SettingsError
 
 PROGRAM = (sys.executable, "-m", "eyebright")
 SEARCH = (
@@ -43,11 +44,12 @@ def test_killed_and_resumed_it_comes_to_what_it_comes_to_on_one_machine(eyebrigh
     assert (tmp_path / "ray" / "report.html").exists()
 
 
-def test_more_jobs_than_processors_are_refused(eyebright, cluster, tmp_path):
-    code, _, err = eyebright(*SEARCH, "--run-dir", tmp_path / "search", "--jobs", "3", "--ray", cluster)
-    assert code == 2
-    assert err.endswith("SettingsError: --jobs 3: give 1 to 2, the cluster's processors.\n")
-    assert not (tmp_path / "search").exists()
+def test_threads_follow_from_jobs_on_the_smallest_machine():
+    cluster = Cluster([4, 8])
+    assert [cluster.threads(jobs, None) for jobs in (1, 2, 3, 4, 12)] == [4, 4, 2, 2, 1]
+    assert cluster.threads(2, 3) == 3
+    with pytest.raises(SettingsError, match=r"--jobs 13: give 1 to 12, the cluster's processors\."):
+        cluster.threads(13, None)
 
 
 def test_a_worker_that_does_not_find_what_it_needs_says_so(tmp_path, monkeypatch):

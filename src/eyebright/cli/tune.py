@@ -246,12 +246,12 @@ class _Where(NamedTuple):
         if self.ray is None:
             yield asked
             return
-        from eyebright.cluster.connection import connected
+        from eyebright.cluster.connection import connected, processors
 
         with connected(self.ray, asked["console"]):
             from eyebright.cluster.tuning import Cluster
 
-            cluster = Cluster()
+            cluster = Cluster(processors())
             jobs = len(cluster.processors) if self.one_for_each_machine else asked["jobs"]
             yield {**asked, "place": cluster, "jobs": jobs}
 

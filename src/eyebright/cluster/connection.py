@@ -30,7 +30,7 @@ import sys, ray
 try:
     ray.init(address=sys.argv[1], log_to_driver=False, logging_level="CRITICAL")
 except Exception as error:
-    print(str(error).strip().splitlines()[0], file=sys.stderr)
+    print(" ".join(str(error).split()), file=sys.stderr)
     sys.exit({_NONE_RUNS} if isinstance(error, ConnectionError) else 1)
 """
 
@@ -82,7 +82,7 @@ def connected(address: str, console: Console | None = None) -> Iterator[None]:
         with quiet_native_stderr():
             ray.init(address=found or LOCAL, include_dashboard=False if found is None else None, **quiet)
     except (ConnectionError, OSError, RuntimeError, ValueError) as error:
-        raise ClusterError(f"--ray {address}: Ray does not start or connect: {_first_line(error)}") from error
+        raise ClusterError(f"--ray {address}: Ray does not start or connect: {_in_one_line(error)}") from error
     try:
         with _own_errors():
             yield
@@ -140,14 +140,16 @@ def _found(address: str) -> str | None:
     if _has_token():  # Ray would leave it out
         os.environ.setdefault("RAY_AUTH_MODE", "token")
     command = [sys.executable, "-c", _TRIAL, named]
-    environment = {**os.environ, "RAY_USAGE_STATS_ENABLED": "0"}
+    environment = {**os.environ, "RAY_BACKEND_LOG_LEVEL": "warning"}  # where it is said that a secret is wrong
     try:
         tried = subprocess.run(  # noqa: S603 - our own interpreter
             command, capture_output=True, encoding="utf-8", errors="replace", env=environment, check=False,
             timeout=max(1.0, end - time.monotonic()),
         )  # fmt: skip
     except subprocess.TimeoutExpired as error:
-        raise _no_answer(named, f"no cluster of Ray answered within {ANSWERS_WITHIN:g} s") from error
+        secret = "the cluster has another secret: give it by RAY_AUTH_TOKEN, or in ~/.ray/auth_token"
+        silent = f"no cluster of Ray answered within {ANSWERS_WITHIN:g} s"
+        raise _no_answer(named, secret if "InvalidAuthToken" in str(error.stderr) else silent) from error
     if tried.returncode == 0:
         return named
     if named == AUTO and tried.returncode == _NONE_RUNS:
@@ -176,7 +178,7 @@ def _own_errors() -> Iterator[None]:
         EyebrightError: what a worker raised.
         ClusterError: the cluster is gone, or has no room for the work.
     """
-    from ray.exceptions import GetTimeoutError, RayError, RayTaskError
+    from ray.exceptions import RayError, RayTaskError
 
     try:
         yield
@@ -184,11 +186,10 @@ def _own_errors() -> Iterator[None]:
         if isinstance(error.cause, EyebrightError):
             raise error.cause from None
         raise
-    except GetTimeoutError:
-        raise
     except RayError as error:
-        raise ClusterError(f"The Ray cluster failed: {_first_line(error)}") from error
+        raise ClusterError(f"The Ray cluster failed: {_in_one_line(error)}") from error
 
 
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+def _in_one_line(error: Exception) -> str:
+    """What Ray says, without the traceback that may follow it."""
+    return " ".join(str(error).partition("Traceback")[0].split()) or type(error).__name__

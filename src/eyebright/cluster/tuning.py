@@ -7,14 +7,16 @@ Ray gives them machines, and nothing else: what is tried next, what ends early a
 from __future__ import annotations
 
 import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 import ray
-from ray.exceptions import RayActorError
+from ray.exceptions import OutOfMemoryError, RayActorError, WorkerCrashedError
 
-from eyebright.cluster.connection import enter, processors
+from eyebright.cluster.connection import enter
 from eyebright.data.dataset import Dataset
 from eyebright.data.passing import Mapped, packed, unpacked
 from eyebright.errors import DataError, EyebrightError, SettingsError
@@ -25,6 +27,7 @@ _LOOKS_EVERY = 0.2  # seconds, whether to stop
 _STOPS_WITHIN = 90.0  # seconds: what a worker gives its process, and some
 
 
+@dataclass(frozen=True)
 class Cluster:
     """The cluster that this process is connected to; a `Place` for trials.
 
@@ -32,8 +35,7 @@ class Cluster:
         processors: of each of its machines, as Ray counts them.
     """
 
-    def __init__(self) -> None:
-        self.processors = processors()
+    processors: Sequence[int]
 
     def threads(self, jobs: int, asked: int | None) -> int:
         """As `Place` has it: jobs are spread evenly over the machines, the smallest of which says how many threads."""
@@ -100,7 +102,11 @@ class _Team:
         actor, task = self._busy.pop(one)
         try:
             finished: Finished = ray.get(one)
-        except RayActorError:  # another takes its place when there is something to do
+        except (
+            OutOfMemoryError,
+            RayActorError,
+            WorkerCrashedError,
+        ):  # another takes its place when there is something to do
             return Finished(task, None)
         self._idle.append(actor)
         return finished
