@@ -147,9 +147,10 @@ def _found(address: str) -> str | None:
             timeout=max(1.0, end - time.monotonic()),
         )  # fmt: skip
     except subprocess.TimeoutExpired as error:
-        secret = "the cluster has another secret: give it by RAY_AUTH_TOKEN, or in ~/.ray/auth_token"
-        silent = f"no cluster of Ray answered within {ANSWERS_WITHIN:g} s"
-        raise _no_answer(named, secret if "InvalidAuthToken" in str(error.stderr) else silent) from error
+        why = f"no cluster of Ray answered within {ANSWERS_WITHIN:g} s"
+        if "InvalidAuthToken" in str(error.stderr):
+            why = "the cluster has another secret: give it by RAY_AUTH_TOKEN, or in ~/.ray/auth_token"
+        raise _no_answer(named, why) from error
     if tried.returncode == 0:
         return named
     if named == AUTO and tried.returncode == _NONE_RUNS:

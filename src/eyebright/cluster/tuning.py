@@ -102,12 +102,8 @@ class _Team:
         actor, task = self._busy.pop(one)
         try:
             finished: Finished = ray.get(one)
-        except (
-            OutOfMemoryError,
-            RayActorError,
-            WorkerCrashedError,
-        ):  # another takes its place when there is something to do
-            return Finished(task, None)
+        except (OutOfMemoryError, RayActorError, WorkerCrashedError):
+            return Finished(task, None)  # another takes its place when there is something to do
         self._idle.append(actor)
         return finished
 
