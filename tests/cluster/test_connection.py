@@ -10,6 +10,8 @@ import pytest
 
 from eyebright.cli.options import with_address_of_ray
 
+pytestmark = pytest.mark.xdist_group("ray")  # one cluster for all, where tests run in several processes
+
 
 @pytest.mark.parametrize("address", ["auto", "local", "head:6379", "[::1]:6379"])
 def test_an_address_that_follows_is_rays(address):

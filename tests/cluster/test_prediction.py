@@ -11,6 +11,8 @@ import pytest
 
 from eyebright.cluster.parts import PICTURES_IN_A_PART
 
+pytestmark = pytest.mark.xdist_group("ray")  # one cluster for all, where tests run in several processes
+
 PROGRAM = (sys.executable, "-m", "eyebright")
 
 

@@ -14,6 +14,8 @@ from eyebright.cluster.connection import enter
 from eyebright.cluster.tuning import Cluster
 from eyebright.errors import DataError, SettingsError
 
+pytestmark = pytest.mark.xdist_group("ray")  # one cluster for all, where tests run in several processes
+
 PROGRAM = (sys.executable, "-m", "eyebright")
 SEARCH = (
     "tune", "digits", "--model", "softmax", "--max-steps", "9", "--trials", "2", "--no-prune", "--no-refit", "--json"

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.xdist_group("ray")  # one cluster for all, where tests run in several processes
+
 HERE = Path(__file__).parent
 # What replicas log is in Ray's files, not on the standard error of the process that was started.
 OF_THE_LOG = {"test_the_log_has_a_line_of_json_a_request_and_nothing_of_pictures"}

@@ -133,7 +133,9 @@ class _Replica:
     """
 
     async def __init__(self, options: ServerOptions) -> None:
-        logging.config.dictConfig({**configuration(), "root": {}})  # what Ray logs it logs itself
+        ours = configuration()
+        del ours["root"]  # what Ray logs it logs itself
+        logging.config.dictConfig(ours)
         self._app = create_app(options)
         if options.watch_seconds:
             self._watching = asyncio.create_task(self._app.service.models.watch())
