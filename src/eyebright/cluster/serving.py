@@ -103,7 +103,7 @@ def _replicas(options: ServerOptions, least: int, port: int) -> Iterator[Any]:
 
     for name in ("ray.serve", "ray"):
         logging.getLogger(name).setLevel(logging.ERROR)
-    deployment = ray_serve.deployment(
+    deployment: Any = ray_serve.deployment(
         _Replica,
         name="replica",
         autoscaling_config={
@@ -132,7 +132,7 @@ class _Replica:
         options: how it serves.
     """
 
-    async def __init__(self, options: ServerOptions) -> None:
+    async def __init__(self, options: ServerOptions) -> None:  # type: ignore[misc]  # Ray awaits it
         ours = configuration()
         del ours["root"]  # what Ray logs it logs itself
         logging.config.dictConfig(ours)
