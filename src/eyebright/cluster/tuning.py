@@ -6,6 +6,7 @@ Ray gives them machines, and nothing else: what is tried next, what ends early a
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -54,7 +55,10 @@ class _Team:
 
     def __init__(self, jobs: int, threads: int, study: Path, dataset: Dataset) -> None:
         self._jobs = jobs
-        self._new: Any = ray.remote(_Trainer).options(num_cpus=threads, max_concurrency=2, scheduling_strategy="SPREAD")
+        same = {"env_vars": {"KERAS_BACKEND": os.environ["KERAS_BACKEND"]}}  # what computes here computes there
+        self._new: Any = ray.remote(_Trainer).options(
+            num_cpus=threads, max_concurrency=2, scheduling_strategy="SPREAD", runtime_env=same
+        )
         # The data once for all of them, in Ray's memory for objects.
         self._arguments = threads, study, Path.cwd(), ray.put(packed(dataset))
         self._idle: list[Any] = []
