@@ -21,7 +21,7 @@ from eyebright.cluster.connection import enter
 from eyebright.data.dataset import Dataset
 from eyebright.data.passing import Mapped, packed, unpacked
 from eyebright.errors import DataError, EyebrightError, SettingsError
-from eyebright.tuning.worker import Answer, Task
+from eyebright.tuning.task import Answer, Task
 from eyebright.tuning.workers import Finished, Team, Workers
 
 _LOOKS_EVERY = 0.2  # seconds, whether to stop

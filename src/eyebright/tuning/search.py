@@ -21,7 +21,7 @@ from eyebright.tuning.progress import TrialProgress
 from eyebright.tuning.record import WHOLE
 from eyebright.tuning.space import trial_settings
 from eyebright.tuning.study import Study, TrialRow, Unit
-from eyebright.tuning.worker import Task
+from eyebright.tuning.task import Task
 from eyebright.tuning.workers import Finished, Place, why_it_died
 
 _LOOKS_EVERY = 0.5  # seconds: at Ctrl-C, the clock and the bar

@@ -8,7 +8,7 @@ import signal
 import traceback
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from eyebright.backend import keras, set_threads
 from eyebright.data.dataset import Dataset
@@ -17,34 +17,9 @@ from eyebright.errors import EyebrightError, SettingsError, TrainingError, Train
 from eyebright.parent import when_parent_ends
 from eyebright.paths import exists
 from eyebright.run_directory import RunDirectory
-from eyebright.settings import Settings
 from eyebright.training import trainer
 from eyebright.training.origins import Origins, kept_origins
-
-
-class Task(NamedTuple):
-    """A run to train: the directory that it has or is to have, its settings, which part of which trial it is."""
-
-    path: Path
-    settings: Settings
-    trial: int
-    part: int
-
-
-class Answer(NamedTuple):
-    """What came of a run.
-
-    Attributes:
-        results: of its results.json, where it was trained to its end; else None.
-        failure: why these settings cannot be trained; else "".
-        error: what ends the search; else None.
-        fault: of ours, as a traceback; else "".
-    """
-
-    results: dict[str, Any] | None = None
-    failure: str = ""
-    error: EyebrightError | None = None
-    fault: str = ""
+from eyebright.tuning.task import Answer, Task
 
 
 def work(tasks: Connection, study: Path, threads: int, values: dict[str, Any]) -> None:

@@ -11,11 +11,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple, Protocol, Self
 
-from eyebright.backend import available_threads
 from eyebright.data.dataset import Dataset
 from eyebright.data.passing import packed
 from eyebright.errors import SettingsError
-from eyebright.tuning.worker import Answer, Task, work
+from eyebright.tuning.task import Answer, Task
 
 _GRACE = 60.0  # seconds that a run which is to stop may take for its step and its checkpoint
 
@@ -83,6 +82,8 @@ class ThisMachine:
 
     def threads(self, jobs: int, asked: int | None) -> int:
         """As `Place` has it."""
+        from eyebright.backend import available_threads
+
         there = available_threads()
         if jobs > there:
             raise SettingsError(f"--jobs {jobs}: give 1 to {there}, as many as there are processors.")
@@ -162,7 +163,7 @@ class Workers:
     def _new(self) -> _Worker:
         context = multiprocessing.get_context("spawn")
         ours, theirs = context.Pipe()
-        process = context.Process(target=work, args=(theirs, *self._arguments), daemon=True)
+        process = context.Process(target=_work, args=(theirs, *self._arguments), daemon=True)
         process.start()
         theirs.close()  # so that the end of the process is the end of what can be read
         self._workers.append(_Worker(process, ours))
@@ -179,6 +180,13 @@ class Workers:
             self._workers.remove(worker)
             return Finished(task, None, worker.process.exitcode)
         return Finished(task, answer)
+
+
+def _work(tasks: Connection, study: Path, threads: int, values: dict[str, Any]) -> None:
+    """What a process does: `worker.work`. It alone imports what trains."""
+    from eyebright.tuning.worker import work
+
+    work(tasks, study, threads, values)
 
 
 def why_it_died(exit_code: int | None) -> str:
