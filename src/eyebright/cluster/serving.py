@@ -12,7 +12,7 @@ import contextlib
 import logging
 import logging.config
 import signal
-from collections.abc import AsyncIterator, Iterator, MutableMapping
+from collections.abc import AsyncIterator, Iterator, MutableMapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
@@ -82,7 +82,7 @@ def serve(options: ServerOptions, host: str, port: int, address: str, most: int)
                     "Replicas on other machines of the cluster cannot read what is packaged here for a moment: make an "
                     "artefact of the run by eyebright package, where all machines find it, and serve that."
                 )
-            threads = max(1, min(machines) // -(-most // len(machines)))
+            threads = threads_of_a_replica(machines, most)
             whole = tuple((name, path.resolve()) for name, path in models)
             keys = options.keys and options.keys.resolve()
             # Each replica keeps to its share of what a key may ask, as each worker of a server does.
@@ -94,6 +94,23 @@ def serve(options: ServerOptions, host: str, port: int, address: str, most: int)
                 server = uvicorn.Server(config(replace(options, workers=1), front.application()))
                 say(options, listener)
                 server.run([listener])
+
+
+def threads_of_a_replica(machines: Sequence[int], most: int) -> int:
+    """How many threads each replica computes with, spread evenly over machines.
+
+    Args:
+        machines: how many processors each has.
+        most: replicas that there may be.
+
+    Raises:
+        SettingsError: these are more than there are processors: some would wait for ever.
+    """
+    if most > sum(machines):
+        raise SettingsError(
+            f"--workers or --max-workers {most}: give at most {sum(machines)}, the cluster's processors."
+        )
+    return max(1, min(machines) // -(-most // len(machines)))
 
 
 @contextlib.contextmanager
