@@ -54,7 +54,8 @@ class Question:
             "class_names": classifier.class_names,
             "top": self.top,
             "min_confidence": self.min_confidence,
-            "sets": sets and [sets.alpha, sets.method, sets.per_class, sets.quantiles.tolist()],
+            # As text: a quantile may be infinite, which JSON has no number for.
+            "sets": sets and [sets.alpha, sets.method, sets.per_class, str(sets.quantiles.tolist())],
             "unlike_distance": self.unlike_distance,
         }
 
