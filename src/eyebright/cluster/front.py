@@ -94,7 +94,8 @@ class Front:
         """Let a replica answer, for as long as somebody waits."""
         from ray.exceptions import RayError
 
-        answering = asyncio.ensure_future(_awaited(self.handle.answer.remote(asked)))
+        response = self.handle.answer.remote(asked)
+        answering = asyncio.ensure_future(_awaited(response))
         leaving = asyncio.ensure_future(_gone(receive))
         try:
             await asyncio.wait({answering, leaving}, return_when=asyncio.FIRST_COMPLETED)
@@ -107,7 +108,9 @@ class Front:
             await _refuse(503, "What was to answer has failed. Ask again.", scope, receive, send)
         finally:
             leaving.cancel()
-            answering.cancel()
+            if not answering.done():  # nobody waits any more
+                answering.cancel()
+                response.cancel()
 
     def _head(self, scope: Scope, size: int) -> dict[str, Any]:
         """What is passed on of a request's head; of a body that is too large its size, for which it is refused."""
@@ -128,7 +131,6 @@ async def _refuse(status: int, why: str, scope: Scope, receive: Receive, send: S
 
 
 async def _awaited(response: Any) -> Answered:
-    """What a replica answers; cancelling this cancels that."""
     answered: Answered = await response
     return answered
 
