@@ -119,7 +119,7 @@ def tune(
     asked: dict[str, Any] = {
         "trials": trials,
         "minutes": minutes,
-        "jobs": jobs or 1,
+        "jobs": 1 if jobs is None else jobs,
         "refit": refit,
         "console": console,
     }
