@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -52,6 +52,8 @@ def picture_options(given: Mapping[str, Any]) -> PictureOptions:
         first = error.errors()[0]
         name = str(first["loc"][0])
         raise SettingsError(f"{flag(name)} {given[name]}: {first['msg']}.") from error
+
+
 Ray = Annotated[
     str | None,
     typer.Option(
