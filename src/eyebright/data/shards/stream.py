@@ -24,7 +24,7 @@ from eyebright.data.shards.places import Patience, Place, place_of
 from eyebright.data.shards.reading import decode_sample, read_shard, with_bytes
 from eyebright.errors import SettingsError
 
-_MEMORY_BYTES = 1200 * 10**6  # of shards, in one worker that reads all of them
+_MEMORY_BYTES = 800 * 10**6  # of shards, in one worker that reads all of them; as much again is lost between them
 _READERS = 4  # shards that are read at the same time
 _BATCHES_AHEAD = 2  # that are decoded while one is learnt from
 _AT_ONCE = 16  # pictures in one task
@@ -47,7 +47,7 @@ class ShardStream:
 
     In an epoch each picture comes once, but that the last `images % batch_size` of its order sit it out, as other ones
     in each epoch. How the order is made, and what it costs, is in `eyebright.data.shards.order`. Shards are read whole
-    and verified, a few at a time: of a set of shards as `write_shards` makes them, no more than 1.2 GB is held.
+    and verified, a few at a time: of a set of shards as `write_shards` makes them, no more than 0.8 GB is held.
 
     Args:
         location: a directory of shards, or the URL of one.
