@@ -24,7 +24,8 @@ from eyebright.data.shards.places import Patience, Place, place_of
 from eyebright.data.shards.reading import decode_sample, read_shard, with_bytes
 from eyebright.errors import SettingsError
 
-_MEMORY_BYTES = 800 * 10**6  # of shards, in one worker that reads all of them; freed ones leave gaps, which take as much again
+# Of shards, in one worker that reads all of them. Those that are freed leave gaps, which take nearly as much again.
+_MEMORY_BYTES = 800 * 10**6
 _READERS = 4  # shards that are read at the same time
 _BATCHES_AHEAD = 2  # that are decoded while one is learnt from
 _AT_ONCE = 16  # pictures in one task
