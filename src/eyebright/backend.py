@@ -74,6 +74,7 @@ __all__ = [
     "device_bytes",
     "jax",
     "keras",
+    "processes",
     "quiet_native_stderr",
     "require_tensorflow",
     "set_threads",
@@ -140,9 +141,15 @@ def device_bytes() -> int | None:
     return None if limit is None else int(limit)
 
 
+def processes() -> int:
+    """How many processes compute together, this one among them."""
+    return int(jax.process_count()) if BACKEND == "jax" else 1
+
+
 def backend_in_words() -> str:
     """What computes here, for people: "tensorflow 2.21.0 on 2 processors", or "jax 0.11.2 on NVIDIA H100"."""
-    return f"{BACKEND} {_library.__version__} on {accelerator() or f'{available_threads()} processors'}"
+    others = f", one of {processes()} processes that are connected" if processes() > 1 else ""
+    return f"{BACKEND} {_library.__version__} on {accelerator() or f'{available_threads()} processors'}{others}"
 
 
 def require_tensorflow(purpose: str) -> None:

@@ -22,10 +22,13 @@ class Compiled:
     Args:
         function: what is compiled; it must depend on its arguments alone.
         donated: the argument, by its position, whose memory the result may take.
+        sharding: of all that it returns, over the devices of several processes; None leaves it to XLA.
     """
 
-    def __init__(self, function: Callable[..., Any], donated: int | None = None) -> None:
-        self._function = jax.jit(function, donate_argnums=() if donated is None else donated)
+    def __init__(self, function: Callable[..., Any], donated: int | None = None, sharding: Any = None) -> None:
+        self._function = jax.jit(
+            function, donate_argnums=() if donated is None else donated, out_shardings=sharding
+        )
         self._by_shapes: dict[Any, Any] = {}
 
     def __call__(self, *arguments: Any) -> Any:

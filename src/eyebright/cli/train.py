@@ -16,11 +16,13 @@ from eyebright.cli.options import DataDir
 from eyebright.cli.output import console_for, print_json_line
 from eyebright.cli.run_data import load_fitted, load_run_data, with_whole_paths
 from eyebright.cli.seeds import summarise_seeds
+from eyebright.cli.workers import RayFlag, Workers, WorkersFlag, check_workers
 from eyebright.sources import flag
 
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from eyebright.cluster.training import TrainedRun
     from eyebright.cross_validation import CrossValidation
     from eyebright.data.dataset import Dataset
     from eyebright.settings import Settings
@@ -76,6 +78,8 @@ def train(
         ),
     ] = None,
     backend: Backend = None,
+    workers: WorkersFlag = None,
+    ray: RayFlag = None,
     data_dir: DataDir = None,
     strict: Annotated[
         bool,
@@ -93,7 +97,8 @@ def train(
     fc model's preset `default`; what a run uses is printed at its start.
     """
     console = console_for(quiet=quiet, json=json)
-    choose_backend(backend, resume)
+    team = check_workers(workers, ray, backend, {f"--folds {folds}": folds, f"--seeds {seeds}": seeds})
+    choose_backend("jax" if team else backend, resume)
     if resume is not None:
         once = {
             f"--config {config}": config,
@@ -102,10 +107,10 @@ def train(
             f"--folds {folds}": folds,
             f"--seeds {seeds}": seeds,
         }
-        run = _resume(resume, data, data_dir, once, flags, console)
+        run = _resume(resume, data, data_dir, once, flags, team, console)
     else:
         check_folds(folds, flags, seeds)
-        run = _train(data, data_dir, config, run_dir, flags, folds, seeds, console, strict=strict)
+        run = _train(data, data_dir, config, run_dir, flags, folds, seeds, team, console, strict=strict)
     kinds = {"folds": summarise_folds, "seeds": summarise_seeds}
     next((say for kind, say in kinds.items() if kind in run.results), _summarise)(run, console)
     if json:
@@ -120,10 +125,11 @@ def _train(
     flags: Mapping[str, Any],
     folds: int | None,
     seeds: int | None,
+    team: Workers | None,
     console: Console | None,
     *,
     strict: bool,
-) -> Run | CrossValidation | SeveralSeeds:
+) -> Run | CrossValidation | SeveralSeeds | TrainedRun:
     # What can be wrong with the command is found out before anything large is imported or read.
     from eyebright.presets import resolve_settings
 
@@ -138,6 +144,8 @@ def _train(
     dataset, _, settings = load_fitted(resolved, data_dir, console, progress=console is not None, folds=folds)
     _check(dataset, settings, data_dir, console, strict=strict)
     settings = with_whole_paths(settings)
+    if team is not None:
+        return team.train(settings, dataset, path, batch_of=settings, console=console, started=_STARTED)
 
     from eyebright.cross_validation import cross_validate
     from eyebright.several_seeds import train_seeds
@@ -191,8 +199,9 @@ def _resume(
     data_dir: Path | None,
     excluded: Mapping[str, object],
     flags: Mapping[str, Any],
+    team: Workers | None,
     console: Console | None,
-) -> Run | CrossValidation | SeveralSeeds:
+) -> Run | CrossValidation | SeveralSeeds | TrainedRun:
     from eyebright.errors import RunError
     from eyebright.run_directory import RunDirectory
     from eyebright.suggestions import command
@@ -204,7 +213,13 @@ def _resume(
     if run.data.study or run.data.trial is not None:
         search = run_dir if run.data.study else run_dir.absolute().parents[1]
         raise RunError(f"{run_dir}: this is of a search. Go on with it: {command('tune', '--resume', search)}")
+    if team is not None and (run.data.folds or run.data.seeds):
+        raise RunError(f"{run_dir}: these are several runs, and --workers train one. Leave it out.")
     dataset = load_run_data(run, data, data_dir, progress=console is not None)
+    if team is not None:
+        return team.train(
+            None, dataset, run_dir, batch_of=run.settings, flags=flags, console=console, started=_STARTED
+        )
 
     from eyebright.cross_validation import resume_cross_validation
     from eyebright.several_seeds import resume_seeds
@@ -217,7 +232,7 @@ def _resume(
     return trainer.resume(run_dir, dataset, flags=flags, console=console, started=_STARTED)
 
 
-def _summarise(run: Run | CrossValidation | SeveralSeeds, console: Console | None) -> None:
+def _summarise(run: Run | CrossValidation | SeveralSeeds | TrainedRun, console: Console | None) -> None:
     from eyebright.metrics.intervals import trials_needed
     from eyebright.run_directory import RunDirectory
     from eyebright.suggestions import command

@@ -64,6 +64,7 @@ class Engine(ABC):
         self._optimizer = optimizer
         self._settings = settings
         self._dataset = dataset
+        self._plan = plan
         self._policy = plan.policy
         self._objective = objective
         self._average = build_average(settings, model)

@@ -18,6 +18,7 @@ from eyebright.training.engine import Engine, StepRecords
 from eyebright.training.feed import Part
 from eyebright.training.objective import Objective
 from eyebright.training.optimizers import shrink
+from eyebright.training.placement import placement
 from eyebright.training.plan import Plan, Steps
 
 _STEPS_OF_A_LOOP = 128
@@ -49,7 +50,8 @@ class JaxEngine(Engine):
         super().__init__(model, optimizer, settings, dataset, plan, objective)
         self._trained = list(self.variables.values())
         self._fixed = objective.variables
-        self._compiled = Compiled(self._steps, donated=0)
+        self._placement = placement()
+        self._compiled = Compiled(self._steps, donated=0, sharding=self._placement.everywhere)
         self._at_once = 1 if jax.default_backend() == "cpu" else _STEPS_OF_A_LOOP
 
     def graph(self) -> None:
@@ -68,24 +70,29 @@ class JaxEngine(Engine):
             [variable.value for variable in self._fixed],
             part.images,
             part.labels,
-            self._inputs(steps, part.rows[start:end]),
-            np.int32(length),
         )
-        values, losses, accuracies, logits = self._compiled(*arguments)
+        inputs = self._inputs(steps, part.rows[start:end])
+        returned = self._compiled(*self._placement.whole(arguments), inputs, self._placement.whole(np.int32(length)))
+        values, losses, accuracies, logits = self._placement.own(returned)
         for variable, value in zip(self._trained, values, strict=True):
             variable.assign(value)
         return StepRecords(np.asarray(losses)[:length], np.asarray(accuracies)[:length], np.asarray(logits))
 
     def _inputs(self, steps: Steps, rows: NDArray[np.int32]) -> dict[str, Any]:
         """What each step differs by, filled up to the number of steps that a call is compiled for."""
-        inputs = {
-            "rows": rows,
+        of_steps = {  # [k]
             "learning_rate": steps.learning_rates,
             "decay": steps.decays,
             "number": steps.numbers.astype(np.uint32),
+        }
+        of_images = {  # [k, B, …]
+            "rows": rows,
             **{f"augmentation/{name}": array for name, array in steps.augmentation.items()},
         }
-        return {name: _filled(array, self._at_once) for name, array in inputs.items()}
+        return {
+            **{name: self._placement.whole(_filled(array, self._at_once)) for name, array in of_steps.items()},
+            **{name: self._placement.divided(_filled(array, self._at_once)) for name, array in of_images.items()},
+        }
 
     def _steps(
         self, values: Values, fixed: Values, images: Any, labels: Any, inputs: dict[str, Any], length: Any
@@ -145,6 +152,7 @@ class JaxEngine(Engine):
         return sum(losses) / parts, keras.ops.concatenate(logits), [one / parts for one in gradient]
 
     def _of_part(self, images: Any, targets: Any, dropout_step: Any) -> tuple[Any, Any, Values]:
+        images, targets = self._placement.spread(images), self._placement.spread(targets)
         trainable, others = self.model.trainable_variables, self.model.non_trainable_variables
         constant = [(variable, variable.value) for variable in [*others, *self._fixed]]
 

@@ -16,7 +16,7 @@ from importlib import metadata, resources
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from eyebright.backend import accelerator, available_threads, versions
+from eyebright.backend import accelerator, available_threads, processes, versions
 from eyebright.errors import StorageError
 from eyebright.settings import Settings
 from eyebright.storage import json_bytes, write_file
@@ -63,6 +63,7 @@ def environment(settings: Settings) -> dict[str, Any]:
         "cpu_flags": sorted({*_FLAGS} & {*(cpuinfo().get("flags") or cpuinfo().get("Features", "")).split()}),
         "processors": available_threads(),
         "threads": settings.threads,
+        **({"workers": processes()} if processes() > 1 else {}),
         "precision": settings.precision,
         "variables": {
             name: value

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.console import Console
 
-from eyebright.backend import BACKEND, available_threads, keras, set_threads
+from eyebright.backend import BACKEND, available_threads, keras, processes, set_threads
 from eyebright.data.dataset import Dataset
 from eyebright.errors import SettingsError
 from eyebright.models import Architecture, build_model, freeze, measure
@@ -111,6 +111,10 @@ def build_engine(
 
 def _engine_class() -> type[Engine]:
     """That of the process's backend; the other's library may not be there."""
+    if BACKEND == "jax" and processes() > 1:
+        from eyebright.training.engine_group import GroupEngine
+
+        return GroupEngine
     if BACKEND == "jax":
         from eyebright.training.engine_jax import JaxEngine
 

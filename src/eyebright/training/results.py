@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.console import Console
 
-from eyebright.backend import BACKEND, versions
+from eyebright.backend import BACKEND, processes, versions
 from eyebright.classifier import Classifier
 from eyebright.data.dataset import Dataset, image_hashes
 from eyebright.data.grouping import units_of_images
@@ -119,6 +119,7 @@ def _of_training(
         "parameters": classifier.parameters,
         "precision": settings.precision,
         "backend": BACKEND,
+        **({"workers": processes()} if processes() > 1 else {}),
         "threads": settings.threads,
         "seed": settings.seed,
         "data_fingerprint": dataset.fingerprint,
