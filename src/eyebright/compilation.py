@@ -26,9 +26,7 @@ class Compiled:
     """
 
     def __init__(self, function: Callable[..., Any], donated: int | None = None, sharding: Any = None) -> None:
-        self._function = jax.jit(
-            function, donate_argnums=() if donated is None else donated, out_shardings=sharding
-        )
+        self._function = jax.jit(function, donate_argnums=() if donated is None else donated, out_shardings=sharding)
         self._by_shapes: dict[Any, Any] = {}
 
     def __call__(self, *arguments: Any) -> Any:

@@ -217,9 +217,7 @@ def _resume(
         raise RunError(f"{run_dir}: these are several runs, and --workers train one. Leave it out.")
     dataset = load_run_data(run, data, data_dir, progress=console is not None)
     if team is not None:
-        return team.train(
-            None, dataset, run_dir, batch_of=run.settings, flags=flags, console=console, started=_STARTED
-        )
+        return team.train(None, dataset, run_dir, batch_of=run.settings, flags=flags, console=console, started=_STARTED)
 
     from eyebright.cross_validation import resume_cross_validation
     from eyebright.several_seeds import resume_seeds

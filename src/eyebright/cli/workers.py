@@ -105,7 +105,7 @@ def check_workers(
     computing = backend or os.environ.get("KERAS_BACKEND") or "jax"
     if computing != "jax":
         raise SettingsError(
-            f"--workers {workers}: they compute on jax, and --backend (or KERAS_BACKEND) names {computing}. Leave it out."
+            f"--workers {workers}: they compute on jax; --backend (or KERAS_BACKEND) names {computing}. Leave it out."
         )
     from eyebright.cluster.connection import AUTO, check_address
 

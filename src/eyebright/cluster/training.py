@@ -88,9 +88,7 @@ def train_together(
     with Interrupts() as interrupts:
         while True:
             seconds = time.perf_counter() - began
-            task = Task(
-                run_dir, settings, flags or {}, seconds, Path.cwd(), list(sys.argv), variables, terminal
-            )
+            task = Task(run_dir, settings, flags or {}, seconds, Path.cwd(), list(sys.argv), variables, terminal)
             with _Group(workers, share, values, task) as group:
                 outcome = group.train(console, interrupts)
             if isinstance(outcome, Finished):
