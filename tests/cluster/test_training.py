@@ -92,17 +92,16 @@ def results_of(run):
 def computing(cluster_environment):
     """The processes that compute for workers, by what Ray calls the actors above them."""
     found = []
+    own = f"RAY_TMPDIR={cluster_environment['RAY_TMPDIR']}".encode()
     for status in Path("/proc").glob("[0-9]*/stat"):
         try:
             parent = int(status.read_text().rpartition(")")[2].split()[1])
             command = (status.parent / "cmdline").read_bytes()
             above = Path(f"/proc/{parent}/cmdline").read_bytes()
-            ours = (
-                f"RAY_TMPDIR={cluster_environment['RAY_TMPDIR']}".encode() in (status.parent / "environ").read_bytes()
-            )
+            variables = (status.parent / "environ").read_bytes()
         except OSError:
             continue
-        if b"multiprocessing.spawn" in command and above.startswith(b"ray::Worker") and ours:
+        if b"multiprocessing.spawn" in command and above.startswith(b"ray::Worker") and own in variables:
             found.append(int(status.parent.name))
     return sorted(found)
 
@@ -190,7 +189,7 @@ def test_a_batch_that_cannot_be_divided_is_refused_with_numbers_that_fit(batch, 
     [
         (("--ray", "local"), "--ray local: trains with several workers only. Give --workers N, too."),
         (("--workers", "2", "--folds", "3"), "--workers 2: one run is trained by them. Leave it out, or --folds 3."),
-        (("--workers", "2", "--backend", "tensorflow"), "--workers 2: they compute on jax, and --backend"),
+        (("--workers", "2", "--backend", "tensorflow"), "--workers 2: they compute on jax; --backend"),
         (("--workers", "2", "--ray", "nowhere"), "--ray nowhere: give auto, local or HOST:PORT"),
         (("--workers", "2", "--ray", "127.0.0.1:1", "--batch-size", "100"), "--ray 127.0.0.1:1: Connection refused"),
         (("--workers", "3", "--batch-size", "100"), "--workers 3: a batch of 100 images cannot be divided evenly"),
