@@ -82,8 +82,8 @@ def main() -> None:
                 rows.append(row)
                 kept.append(is_kept)
     paragraph = (
-        f"{describe_machine({})}. Backend jax, float32; data: {Path(data).name}; on loopback, {PROCESSORS} processors as "
-        f"Ray was told. Tolerance: {', '.join(f'{name} {limit:g}' for name, limit in TOLERANCE.items())}."
+        f"{describe_machine({})}. Backend jax, float32; data: {Path(data).name}; on loopback, {PROCESSORS} processors "
+        f"as Ray was told. Tolerance: {', '.join(f'{name} {limit:g}' for name, limit in TOLERANCE.items())}."
     )
     heads = ["run", "trained by", "largest difference of a loss", "processes", "test accuracy", "whole command", ""]
     publish("\n".join(["## Several workers", "", paragraph, "", *table(heads, rows)]), write=arguments.write)

@@ -98,7 +98,9 @@ def train_together(
             reached = step
             say(console, outcome.why)
             if interrupts.received is not None:
-                raise KeyboardInterrupt
+                raise TrainingInterrupted(
+                    f"{run_dir}: stopped; nothing since step {step} is saved.", interrupts.received
+                )
             if attempts > _ATTEMPTS:
                 raise ClusterError(
                     f"{run_dir}: workers failed {attempts} times without a further checkpoint, last: {outcome.why} "

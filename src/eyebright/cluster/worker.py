@@ -163,9 +163,8 @@ def work(connection: Connection, place: Place, task: Task, values: dict[str, Any
     except EyebrightError as error:
         news = error
     except Exception as error:
-        news = Lost(
-            f"{(str(error).strip().splitlines() or [''])[0]} ({type(error).__name__})\n{traceback.format_exc()}"
-        )
+        traceback.print_exc()  # into Ray's logs
+        news = Lost(f"{(str(error).strip().splitlines() or [''])[0]} ({type(error).__name__})")
     connection.send(news)
     signal.pause()  # the others still need its answers: whoever started it ends it
 

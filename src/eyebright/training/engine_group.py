@@ -16,8 +16,9 @@ from eyebright.training.plan import Steps
 class GroupEngine(JaxEngine):
     """Computes its part of each batch.
 
-    That of the first process is used as any other engine; what it is asked for, the others' are told, and they `follow`.
-    So nothing has to be decided twice: when to validate, to save, or to stop. All begin with the first one's variables.
+    That of the first process is used as any other engine. What it is asked for the others' are told, and they `follow`:
+    nothing has to be decided twice: when to validate, to save, or to stop. All begin with the first one's
+    variables.
 
     Args: see `Engine`.
     """

@@ -48,7 +48,7 @@ def join(coordinator: str, processes: int, process: int) -> None:
         TrainingError: they are not connected, or one has several devices: each would train a model of its own.
     """
     jax.config.update("jax_cpu_collectives_implementation", "gloo")
-    jax.config.update("jax_enable_preemption_service", False)  # noqa: FBT003 - SIGTERM is for `Interrupts`
+    jax.config.update("jax_enable_preemption_service", False)  # SIGTERM is for `Interrupts`
     jax.distributed.initialize(
         coordinator,
         processes,
