@@ -19,11 +19,11 @@ from eyebright.cluster.worker import Finished, Lost, News, Place, Task, Terminal
 from eyebright.data.dataset import Dataset
 from eyebright.data.passing import packed
 from eyebright.errors import ClusterError, EyebrightError, SettingsError, TrainingInterrupted
+from eyebright.parent import why_it_died
 from eyebright.run_paths import is_run
 from eyebright.settings import Settings
 from eyebright.training.interrupts import Interrupts
 from eyebright.training.progress import say
-from eyebright.tuning.workers import why_it_died
 
 _ATTEMPTS = 3  # that come to no further checkpoint
 _ROOM_WITHIN = 60.0  # seconds for the cluster to find machines for all workers

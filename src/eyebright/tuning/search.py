@@ -12,6 +12,7 @@ from rich.console import Console
 
 from eyebright.data.dataset import Dataset
 from eyebright.errors import SettingsError, TrainingInterrupted
+from eyebright.parent import why_it_died
 from eyebright.run_directory import RunDirectory
 from eyebright.settings import Settings
 from eyebright.suggestions import command
@@ -22,7 +23,7 @@ from eyebright.tuning.record import WHOLE
 from eyebright.tuning.space import trial_settings
 from eyebright.tuning.study import Study, TrialRow, Unit
 from eyebright.tuning.task import Task
-from eyebright.tuning.workers import Finished, Place, why_it_died
+from eyebright.tuning.workers import Finished, Place
 
 _LOOKS_EVERY = 0.5  # seconds: at Ctrl-C, the clock and the bar
 _NOTED_EVERY = 10.0  # seconds

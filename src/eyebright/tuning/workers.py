@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import multiprocessing
-import signal
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
@@ -187,18 +186,3 @@ def _work(tasks: Connection, study: Path, threads: int, values: dict[str, Any]) 
     from eyebright.tuning.worker import work
 
     work(tasks, study, threads, values)
-
-
-def why_it_died(exit_code: int | None) -> str:
-    """In words.
-
-    >>> why_it_died(-9), why_it_died(3)
-    ('its process was ended by SIGKILL; there may be too little memory for it', 'its process ended with 3')
-    """
-    if exit_code is None:
-        return "its process, or the machine that it was on, is gone"
-    if exit_code >= 0:
-        return f"its process ended with {exit_code}"
-    name = signal.Signals(-exit_code).name
-    memory = "; there may be too little memory for it" if name == "SIGKILL" else ""
-    return f"its process was ended by {name}{memory}"
