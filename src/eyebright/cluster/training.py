@@ -25,7 +25,7 @@ from eyebright.settings import Settings
 from eyebright.training.interrupts import Interrupts
 from eyebright.training.progress import say
 
-_ATTEMPTS = 3  # that come to no further checkpoint
+_AGAIN = 3  # times, if no further checkpoint comes of it
 _ROOM_WITHIN = 60.0  # seconds for the cluster to find machines for all workers
 _CAUSE_WITHIN = 3.0  # seconds: where one worker dies the others fail too, and may be heard of first
 _LOOKS_EVERY = 0.2  # seconds, whether to stop
@@ -80,35 +80,57 @@ def train_together(
         EyebrightError: what `trainer.train` and `trainer.resume` raise.
     """
     share = _share(workers, threads)
-    terminal = Terminal(console.is_terminal, console.width) if console is not None else None
-    variables = {name: value for name, value in os.environ.items() if name.startswith(_PASSED_ON)}
     began = time.perf_counter() if started is None else started
     values = ray.put(packed(dataset))
-    attempts, reached = 0, -1
+    attempts = _Attempts(run_dir)
     with Interrupts() as interrupts:
         while True:
-            seconds = time.perf_counter() - began
-            task = Task(run_dir, settings, flags or {}, seconds, Path.cwd(), list(sys.argv), variables, terminal)
+            task = Task(
+                path=run_dir,
+                settings=None if settings is None or is_run(run_dir) and attempts.failed else settings,
+                flags=flags or {},
+                seconds=time.perf_counter() - began,
+                where=Path.cwd(),
+                arguments=list(sys.argv),
+                variables={name: value for name, value in os.environ.items() if name.startswith(_PASSED_ON)},
+                terminal=Terminal(console.is_terminal, console.width) if console is not None else None,
+            )
             with _Group(workers, share, values, task) as group:
                 outcome = group.train(console, interrupts)
             if isinstance(outcome, Finished):
                 return TrainedRun(run_dir, outcome.results)
-            step = _newest_step(run_dir)
-            attempts = attempts + 1 if step == reached else 1
-            reached = step
             say(console, outcome.why)
-            if interrupts.received is not None:
-                raise TrainingInterrupted(
-                    f"{run_dir}: stopped; nothing since step {step} is saved.", interrupts.received
-                )
-            if attempts > _ATTEMPTS:
-                raise ClusterError(
-                    f"{run_dir}: workers failed {attempts} times without a further checkpoint, last: {outcome.why} "
-                    "What was saved is kept; go on with --resume."
-                )
-            if is_run(run_dir):
-                settings = None
+            step = attempts.count_failure(outcome, interrupts)
             say(console, f"All {workers} workers start again" + (f", from step {step}" if step else ""))
+
+
+class _Attempts:
+    """How often workers failed without a further checkpoint."""
+
+    def __init__(self, run_dir: Path) -> None:
+        self.failed = 0
+        self._run_dir = run_dir
+        self._reached = 0
+
+    def count_failure(self, lost: Lost, interrupts: Interrupts) -> int:
+        """Count one. Returns the step from which another attempt goes on.
+
+        Raises:
+            TrainingInterrupted: no further one is wanted.
+            ClusterError: there were too many.
+        """
+        step = _newest_step(self._run_dir)
+        if interrupts.received is not None:
+            message = f"{self._run_dir}: stopped; nothing after step {step} is saved."
+            raise TrainingInterrupted(message, interrupts.received)
+        self.failed = self.failed + 1 if step == self._reached else 1
+        self._reached = step
+        if self.failed > _AGAIN:
+            raise ClusterError(
+                f"{self._run_dir}: workers failed {self.failed} times without a further checkpoint; the last time: "
+                f"{lost.why} What was saved is kept; go on with --resume."
+            )
+        return step
 
 
 class _Group:

@@ -149,8 +149,9 @@ def work(connection: Connection, place: Place, task: Task, values: dict[str, Any
     when_parent_ends(lambda: os._exit(1))  # at once: what is not in a checkpoint by now is trained again
     started = time.perf_counter() - task.seconds
     sys.argv = task.arguments
-    # Read when JAX begins to compute.
-    os.environ.update(task.variables, KERAS_BACKEND="jax", NPROC=str(place.threads))
+    # Read when JAX begins to compute; and gRPC would look for the coordinator behind a proxy, where one is set.
+    host = place.coordinator.rpartition(":")[0]
+    os.environ.update(task.variables, KERAS_BACKEND="jax", NPROC=str(place.threads), no_grpc_proxy=host)
     news: News
     try:
         enter(task.where, task.where)
