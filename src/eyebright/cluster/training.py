@@ -87,7 +87,7 @@ def train_together(
         while True:
             task = Task(
                 path=run_dir,
-                settings=None if settings is None or is_run(run_dir) and attempts.failed else settings,
+                settings=None if attempts.failed and is_run(run_dir) else settings,
                 flags=flags or {},
                 seconds=time.perf_counter() - began,
                 where=Path.cwd(),
