@@ -90,92 +90,93 @@ def results_of(run):
 
 
 @pytest.fixture(scope="module")
-def environment(environment):
-    """Without the backend of this process."""
+def variables(environment):
+    """Of the environment, without the backend of this process."""
     return {name: value for name, value in environment.items() if name != "KERAS_BACKEND"}
 
 
 @pytest.fixture(scope="module")
-def eyebright(eyebright, environment):
-    return functools.partial(eyebright, env=environment)
+def command(eyebright, variables):
+    """Run `eyebright` on the backend that it chooses."""
+    return functools.partial(eyebright, env=variables)
 
 
-def computing(cluster_environment):
+def computing(variables):
     """The processes that compute for workers, by what Ray calls the actors above them."""
     found = []
-    own = f"RAY_TMPDIR={cluster_environment['RAY_TMPDIR']}".encode()
+    own = f"RAY_TMPDIR={variables['RAY_TMPDIR']}".encode()
     for status in Path("/proc").glob("[0-9]*/stat"):
         try:
             parent = int(status.read_text().rpartition(")")[2].split()[1])
-            command = (status.parent / "cmdline").read_bytes()
+            called = (status.parent / "cmdline").read_bytes()
             above = Path(f"/proc/{parent}/cmdline").read_bytes()
-            variables = (status.parent / "environ").read_bytes()
+            environ = (status.parent / "environ").read_bytes()
         except OSError:
             continue
-        if b"multiprocessing.spawn" in command and above.startswith(b"ray::Worker") and own in variables:
+        if b"multiprocessing.spawn" in called and above.startswith(b"ray::Worker") and own in environ:
             found.append(int(status.parent.name))
     return sorted(found)
 
 
 @pytest.fixture(scope="module")
-def alone(eyebright, tmp_path_factory):
+def alone(command, tmp_path_factory):
     """The run of one process."""
     run = tmp_path_factory.mktemp("alone") / "run"
-    code, _, err = eyebright(*TRAIN, "--max-steps", "120", "--backend", "jax", "--run-dir", run, "--quiet")
+    code, _, err = command(*TRAIN, "--max-steps", "400", "--backend", "jax", "--run-dir", run, "--quiet")
     assert code == 0, err
     return run
 
 
-def started(environment, *arguments):
+def started(variables, *arguments):
     return subprocess.Popen(
-        [*PROGRAM, *map(str, arguments)], env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        [*PROGRAM, *map(str, arguments)], env=variables, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     )
 
 
-def wait_for(process, run, step):
+def wait_for_a_checkpoint(process, run):
     end = time.monotonic() + 120
-    while not list(run.glob(f"checkpoints/step-{step}")):
+    while not list(run.glob("checkpoints/step-*")):
         assert process.poll() is None, process.communicate()[0]
         assert time.monotonic() < end
         time.sleep(0.01)
 
 
-def test_a_worker_that_is_killed_costs_nothing_but_time(environment, cluster, alone, tmp_path):
+def test_a_worker_that_is_killed_costs_nothing_but_time(variables, cluster, alone, tmp_path):
     run = tmp_path / "run"
     process = started(
-        environment, *TRAIN, "--max-steps", "120", "--checkpoint-steps", "20", "--run-dir", run, "--workers", "2",
+        variables, *TRAIN, "--max-steps", "400", "--checkpoint-steps", "100", "--run-dir", run, "--workers", "2",
         "--ray", cluster,
     )  # fmt: skip
-    wait_for(process, run, 20)
-    os.kill(computing(environment)[-1], signal.SIGKILL)
+    wait_for_a_checkpoint(process, run)
+    os.kill(computing(variables)[-1], signal.SIGKILL)
     said, _ = process.communicate(timeout=120)
     assert process.returncode == 0, said
     assert "2 workers: of each batch of 100 images, which is the whole run's, every one computes 50." in said
     assert re.search(r"^Backend jax \S+ on \d+ processors, one of 2 processes that are connected$", said, re.M)
     assert re.search(r"^Worker [01] on \S+ is lost: its process was ended by SIGKILL", said, re.M)
-    assert re.search(r"^All 2 workers start again, from step \d+0$", said, re.M)
-    np.testing.assert_allclose(metrics(run), metrics(alone), rtol=1e-3)
+    assert re.search(r"^All 2 workers start again, from step [123]00$", said, re.M)
+    np.testing.assert_allclose(metrics(run), metrics(alone), rtol=1e-3, atol=1e-4)
     ours, theirs = results_of(run), results_of(alone)
-    assert (ours["workers"], ours["steps"], ours["test_looks"]) == (2, 120, 1)
+    assert (ours["workers"], ours["steps"], ours["test_looks"]) == (2, 400, 1)
     low, high = theirs["test_accuracy_ci95"]
     assert low <= ours["test_accuracy"] <= high
-    assert computing(environment) == []
+    assert computing(variables) == []
 
 
-def test_stopped_it_is_saved_and_goes_on_without_workers(environment, cluster, eyebright, alone, tmp_path):
+def test_stopped_it_is_saved_and_goes_on_without_workers(variables, cluster, command, alone, tmp_path):
     run = tmp_path / "run"
     process = started(
-        environment, *TRAIN, "--max-steps", "120", "--checkpoint-steps", "20", "--run-dir", run, "--workers", "2",
+        variables, *TRAIN, "--max-steps", "400", "--checkpoint-steps", "100", "--run-dir", run, "--workers", "2",
         "--ray", cluster,
     )  # fmt: skip
-    wait_for(process, run, 20)
+    wait_for_a_checkpoint(process, run)
     process.send_signal(signal.SIGTERM)
     said, _ = process.communicate(timeout=120)
     assert process.returncode == 128 + signal.SIGTERM, said
     assert re.search(r"Stopped at step \d+; everything is saved. Go on with: .* train --resume ", said)
-    code, _, err = eyebright("train", "--resume", run, "--backend", "jax", "--quiet")
+    code, _, err = command("train", "--resume", run, "--backend", "jax", "--quiet")
     assert code == 0, err
-    np.testing.assert_allclose(metrics(run), metrics(alone), rtol=1e-3)
+    np.testing.assert_allclose(metrics(run), metrics(alone), rtol=1e-3, atol=1e-4)
     assert "workers" not in results_of(run)
 
 
@@ -206,28 +207,28 @@ def test_a_batch_that_cannot_be_divided_is_refused_with_numbers_that_fit(batch, 
         (("--workers", "3", "--batch-size", "100"), "--workers 3: a batch of 100 images cannot be divided evenly"),
     ],
 )
-def test_what_cannot_be_is_refused(eyebright, tmp_path, arguments, message):
-    code, _, err = eyebright("train", "digits", *arguments, "--run-dir", tmp_path / "run")
+def test_what_cannot_be_is_refused(command, tmp_path, arguments, message):
+    code, _, err = command("train", "digits", *arguments, "--run-dir", tmp_path / "run")
     assert code == 2
     assert message in err
     assert "Traceback" not in err
     assert not (tmp_path / "run").exists()
 
 
-def test_more_workers_than_the_cluster_has_processors_are_refused(eyebright, cluster, tmp_path):
-    code, _, err = eyebright(*TRAIN, "--workers", "4", "--ray", cluster, "--run-dir", tmp_path / "run")
+def test_more_workers_than_the_cluster_has_processors_are_refused(command, cluster, tmp_path):
+    code, _, err = command(*TRAIN, "--workers", "4", "--ray", cluster, "--run-dir", tmp_path / "run")
     assert code == 2
     assert "--workers 4: the cluster has 2 processors. Give 1 to 2." in err
     assert not (tmp_path / "run").exists()
 
 
 @pytest.mark.parametrize("extra", ["jax", "ray"])
-def test_a_missing_extra_is_said_with_the_command_that_installs_it(environment, tmp_path, extra):
+def test_a_missing_extra_is_said_with_the_command_that_installs_it(variables, tmp_path, extra):
     code = f"import importlib.util as u; find = u.find_spec; u.find_spec = lambda n, *a: None if n == {extra!r} else "
     code += "find(n, *a); from eyebright.cli import main; main()"
     done = subprocess.run(
         [sys.executable, "-c", code, "train", "digits", "--workers", "2", "--run-dir", tmp_path / "run"],
-        capture_output=True, text=True, check=False, env=environment,
+        capture_output=True, text=True, check=False, env=variables,
     )  # fmt: skip
     assert done.returncode == 2
     assert f"pip install 'eyebright[{extra}]'" in done.stderr
