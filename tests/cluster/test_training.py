@@ -30,6 +30,7 @@ TRAIN = (
     "train", "digits", "--model", "fc", "--hidden-units", "32", "--batch-size", "100", "--precision", "float32",
     "--learning-rate", "0.001", "--log-steps", "1",
 )  # fmt: skip
+SECONDS = 240  # within which what takes ten seconds has happened: the machine may be busy
 TOLERANCE = 1e-4  # of a variable, ‖Δ‖/‖w‖: the order of sums is another
 
 
@@ -122,56 +123,65 @@ def computing(variables):
 def alone(command, tmp_path_factory):
     """The run of one process."""
     run = tmp_path_factory.mktemp("alone") / "run"
-    code, _, err = command(*TRAIN, "--max-steps", "400", "--backend", "jax", "--run-dir", run, "--quiet")
+    code, _, err = command(*TRAIN, "--max-steps", "150", "--backend", "jax", "--run-dir", run, "--quiet")
     assert code == 0, err
     return run
 
 
-def started(variables, *arguments):
-    return subprocess.Popen(
-        [*PROGRAM, *map(str, arguments)], env=variables, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-    )
+@pytest.fixture
+def together(variables, cluster):
+    """Begin to train with two workers, and come back when there is a checkpoint."""
+    processes = []
+
+    def start(run):
+        arguments = [
+            *TRAIN, "--max-steps", "150", "--checkpoint-steps", "50", "--run-dir", run, "--workers", "2",
+            "--ray", cluster,
+        ]  # fmt: skip
+        process = subprocess.Popen(
+            [*PROGRAM, *map(str, arguments)], env=variables, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        )
+        processes.append(process)
+        wait_for_a_checkpoint(process, run)
+        return process
+
+    yield start
+    for process in processes:
+        process.kill()
+        process.wait()
 
 
 def wait_for_a_checkpoint(process, run):
-    end = time.monotonic() + 120
+    end = time.monotonic() + SECONDS
     while not list(run.glob("checkpoints/step-*")):
         assert process.poll() is None, process.communicate()[0]
         assert time.monotonic() < end
         time.sleep(0.01)
 
 
-def test_a_worker_that_is_killed_costs_nothing_but_time(variables, cluster, alone, tmp_path):
+def test_a_worker_that_is_killed_costs_nothing_but_time(variables, together, alone, tmp_path):
     run = tmp_path / "run"
-    process = started(
-        variables, *TRAIN, "--max-steps", "400", "--checkpoint-steps", "100", "--run-dir", run, "--workers", "2",
-        "--ray", cluster,
-    )  # fmt: skip
-    wait_for_a_checkpoint(process, run)
+    process = together(run)
     os.kill(computing(variables)[-1], signal.SIGKILL)
-    said, _ = process.communicate(timeout=120)
+    said, _ = process.communicate(timeout=SECONDS)
     assert process.returncode == 0, said
     assert "2 workers: of each batch of 100 images, which is the whole run's, every one computes 50." in said
     assert re.search(r"^Backend jax \S+ on \d+ processors, one of 2 processes that are connected$", said, re.M)
     assert re.search(r"^Worker [01] on \S+ is lost: its process was ended by SIGKILL", said, re.M)
-    assert re.search(r"^All 2 workers start again, from step [123]00$", said, re.M)
+    assert re.search(r"^All 2 workers start again, from step (50|100)$", said, re.M)
     np.testing.assert_allclose(metrics(run), metrics(alone), rtol=1e-3, atol=1e-4)
     ours, theirs = results_of(run), results_of(alone)
-    assert (ours["workers"], ours["steps"], ours["test_looks"]) == (2, 400, 1)
+    assert (ours["workers"], ours["steps"], ours["test_looks"]) == (2, 150, 1)
     low, high = theirs["test_accuracy_ci95"]
     assert low <= ours["test_accuracy"] <= high
     assert computing(variables) == []
 
 
-def test_stopped_it_is_saved_and_goes_on_without_workers(variables, cluster, command, alone, tmp_path):
+def test_stopped_it_is_saved_and_goes_on_without_workers(together, command, alone, tmp_path):
     run = tmp_path / "run"
-    process = started(
-        variables, *TRAIN, "--max-steps", "400", "--checkpoint-steps", "100", "--run-dir", run, "--workers", "2",
-        "--ray", cluster,
-    )  # fmt: skip
-    wait_for_a_checkpoint(process, run)
+    process = together(run)
     process.send_signal(signal.SIGTERM)
-    said, _ = process.communicate(timeout=120)
+    said, _ = process.communicate(timeout=SECONDS)
     assert process.returncode == 128 + signal.SIGTERM, said
     assert re.search(r"Stopped at step \d+; everything is saved. Go on with: .* train --resume ", said)
     code, _, err = command("train", "--resume", run, "--backend", "jax", "--quiet")
