@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -111,7 +111,7 @@ def train(
     else:
         check_folds(folds, flags, seeds)
         run = _train(data, data_dir, config, run_dir, flags, folds, seeds, team, console, strict=strict)
-    kinds = {"folds": summarise_folds, "seeds": summarise_seeds}
+    kinds: dict[str, Callable[[Any, Console | None], None]] = {"folds": summarise_folds, "seeds": summarise_seeds}
     next((say for kind, say in kinds.items() if kind in run.results), _summarise)(run, console)
     if json:
         print_json_line(run.results)

@@ -43,7 +43,7 @@ RayFlag = Annotated[
 class Workers(NamedTuple):
     """How many workers, of which cluster."""
 
-    count: int
+    number: int
     address: str
 
     def train(
@@ -62,18 +62,18 @@ class Workers(NamedTuple):
         from eyebright.cluster.connection import connected
         from eyebright.training.progress import say
 
-        check_batch(batch_of, self.count, resumed=settings is None)
-        part = batch_of.batch_size // self.count
+        check_batch(batch_of, self.number, resumed=settings is None)
+        part = batch_of.batch_size // self.number
         say(
             console,
-            f"{self.count} workers: of each batch of {batch_of.batch_size} images, which is the whole run's, every one "
-            f"computes {part}. The learning rate is that of the whole batch, as with one process.",
+            f"{self.number} workers: of each batch of {batch_of.batch_size} images, which is the whole run's, every "
+            f"one computes {part}. The learning rate is that of the whole batch, as with one process.",
         )
         with connected(self.address, console):
             from eyebright.cluster.training import train_together
 
             return train_together(
-                settings, dataset, run_dir, workers=self.count, threads=batch_of.threads, flags=flags, console=console,
+                settings, dataset, run_dir, workers=self.number, threads=batch_of.threads, flags=flags, console=console,
                 started=started,
             )  # fmt: skip
 

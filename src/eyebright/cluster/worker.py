@@ -36,7 +36,7 @@ class Terminal(NamedTuple):
 
     def console(self, connection: Connection) -> Console:
         """A console whose text goes into a connection."""
-        text = _Sent(connection)
+        text: Any = _Sent(connection)
         return Console(file=text, force_terminal=self.is_terminal, width=self.width, emoji=False)
 
 
@@ -103,7 +103,7 @@ class Worker:
         """HOST:PORT on this machine, where nothing listens."""
         import ray
 
-        host = str(ray.util.get_node_ip_address())
+        host = str(ray.util.get_node_ip_address())  # type: ignore[no-untyped-call]
         with socket.create_server((host, 0)) as server:
             return f"{host}:{server.getsockname()[1]}"
 

@@ -40,7 +40,7 @@ class GroupEngine(JaxEngine):
     def logits(self, indices: NDArray[np.int64]) -> NDArray[np.floating]:
         """See `Engine`."""
         if leads():
-            tell(Message(Do.ANSWER, count=len(indices)))
+            tell(Message(Do.ANSWER, length=len(indices)))
         chosen: NDArray[np.int32] = shared(indices.astype(np.int32))
         logits: NDArray[np.floating] = self._placement.together(super().logits, chosen.astype(np.int64))
         return logits
@@ -50,9 +50,9 @@ class GroupEngine(JaxEngine):
         while True:
             message = hear()
             if message.do is Do.TRAIN:
-                self.train(self._plan.steps(np.arange(message.first, message.first + message.count)))
+                self.train(self._plan.steps(np.arange(message.first, message.first + message.length)))
             else:
-                self.logits(np.zeros(message.count, np.int64))
+                self.logits(np.zeros(message.length, np.int64))
 
     def _become_alike(self) -> None:
         """Take the first process's variables: what it restored, measured or fitted, the others have not."""

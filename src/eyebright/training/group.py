@@ -28,12 +28,12 @@ class Message(NamedTuple):
     Attributes:
         do: which of them.
         first: of the steps to train, from 0.
-        count: of these steps; or of the images to answer, whose indices follow.
+        length: the number of these steps; or of the images to answer, whose indices follow.
     """
 
     do: Do
     first: int = 0
-    count: int = 0
+    length: int = 0
 
 
 def join(coordinator: str, processes: int, process: int) -> None:
@@ -77,8 +77,8 @@ def tell(message: Message) -> None:
 
 def hear() -> Message:
     """In another process: wait for the next message."""
-    do, first, count = shared(np.zeros(len(Message._fields), np.int32)).tolist()
-    return Message(Do(do), first, count)
+    do, first, length = shared(np.zeros(len(Message._fields), np.int32)).tolist()
+    return Message(Do(do), first, length)
 
 
 def shared(tree: Any) -> Any:

@@ -75,9 +75,9 @@ class SeveralProcesses:
 
     def __init__(self) -> None:
         mesh = Mesh(np.array(jax.devices()), (_BATCH,), axis_types=(AxisType.Auto,))
-        self.everywhere = NamedSharding(mesh, PartitionSpec())
-        self._batch = NamedSharding(mesh, PartitionSpec(_BATCH))
-        self._batches = NamedSharding(mesh, PartitionSpec(None, _BATCH))
+        self.everywhere = NamedSharding(mesh, PartitionSpec())  # type: ignore[no-untyped-call]
+        self._batch = NamedSharding(mesh, PartitionSpec(_BATCH))  # type: ignore[no-untyped-call]
+        self._batches = NamedSharding(mesh, PartitionSpec(None, _BATCH))  # type: ignore[no-untyped-call]
         self._device = jax.local_devices()[0]
 
     def whole(self, tree: Any) -> Any:
