@@ -185,6 +185,7 @@ def cluster() -> Iterator[dict[str, str]]:
     environment = {
         **os.environ, "RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32), "RAY_TMPDIR": directory,
         "RAY_USAGE_STATS_ENABLED": "0", "BENCHMARK_ADDRESS": f"127.0.0.1:{port}",
+        "RAY_worker_niceness": "0",  # as what they are compared with
         "EYEBRIGHT_LEDGER": f"{directory}/looks.json",
     }  # fmt: skip
     command = [
