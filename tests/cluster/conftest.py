@@ -44,7 +44,9 @@ def environment() -> Iterator[dict[str, str]]:
     """What processes of these tests have: a place for Ray's files that no other cluster of this machine has."""
     directory = tempfile.mkdtemp(prefix="ray-", dir="/tmp")  # short: names of sockets are
     secret = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
-    yield {**os.environ, **secret, "RAY_TMPDIR": directory, "RAY_USAGE_STATS_ENABLED": "0", "RAY_ADDRESS": ""}
+    # Ray gives its workers the lowest priority but a few: on a busy machine tests would wait for them for minutes.
+    own = {"RAY_TMPDIR": directory, "RAY_USAGE_STATS_ENABLED": "0", "RAY_ADDRESS": "", "RAY_worker_niceness": "0"}
+    yield {**os.environ, **secret, **own}
     shutil.rmtree(directory, ignore_errors=True)
 
 
