@@ -4,10 +4,10 @@
 
 Each run is `eyebright train … --workers N` on a Ray cluster of this machine, which is told to have four processors. The
 losses of all steps are compared with those of `--backend jax` without workers. Then a run of two workers one of which
-is killed in the midst of an epoch, once the first, once the second. Promised: no loss differs by more than the
-tolerance, the number of processes that the run recorded is the number that was asked for (a worker refuses to begin if
-JAX sees another), and a run that lost a worker ends with the accuracy of one process, within its interval. Exit code 1
-if a promise is not kept.
+is killed in the midst of the training, once the process that began first, once the other. Promised: no loss differs by
+more than the tolerance, the number of processes that the run recorded is the number that was asked for (a worker
+refuses to begin if JAX sees another), and a run that lost a worker ends with the accuracy of one process, within its
+interval. Exit code 1 if a promise is not kept.
 
 More workers than processors only share them: times say what working together costs, not what it gains.
 """
@@ -19,6 +19,7 @@ import contextlib
 import csv
 import json
 import os
+import re
 import secrets
 import shutil
 import signal
@@ -102,7 +103,8 @@ def compare(name: str, data: str, numbers: list[int], environment: dict[str, str
         flags = ("--workers", "2", "--ray", environment["BENCHMARK_ADDRESS"])
         killed = train(name, data, flags, environment, victim=victim)
         kept = is_same(name, killed, alone, 2) and "is lost: its process was ended by SIGKILL" in killed.said
-        about = f"2 workers, one killed after step {KILLED_AFTER[name]}"
+        lost = re.search(r"^Worker (\d)", killed.said, re.MULTILINE)
+        about = f"2 workers, worker {lost[1] if lost else '?'} killed after step {KILLED_AFTER[name]}"
         yield [*row(name, about, killed, alone)[:-1], verdict(kept)], kept
 
 
