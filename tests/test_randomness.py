@@ -52,7 +52,8 @@ def test_words_are_for_ever_the_same(seed, stream, step):
 def test_streams_are_never_renumbered():
     assert {stream.name: stream.value for stream in Stream} == {
         "SPLIT": 1, "WEIGHTS": 2, "BATCHES": 3, "DROPOUT": 4, "AUGMENTATION": 5,
-        "BOOTSTRAP": 6, "CORRUPTION": 8, "EXPLANATION": 9, "OUTLIERS": 10, "GOLDEN": 11, "SEARCH": 12,
+        "BOOTSTRAP": 6, "CORRUPTION": 8, "EXPLANATION": 9, "OUTLIERS": 10, "GOLDEN": 11, "SEARCH": 12, "SHARDS": 13,
+        "IN_SHARDS": 14, "DEALING": 15,
     }  # fmt: skip
 
 

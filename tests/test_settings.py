@@ -69,7 +69,7 @@ CHOICES = {
     if get_origin(field.annotation) is Literal
 }
 LENGTHS = {"epochs", "max_steps"}
-OF_OTHER_MODELS = {"model", "backbone"}  # than fc, which is what the settings drawn here are of
+OF_OTHER_MODELS = {"model", "backbone", "residuals"}  # than fc, which is what the settings drawn here are of
 
 
 def all_settings():
@@ -256,7 +256,7 @@ def test_settings_that_do_otherwise_are_not_equal():
 DEPARTURES = {
     "layers": 2, "hidden_units": 9, "activation": "elu", "batch_norm": True, "dropout": 0.5, "channels": (8, 8),
     "initialization": "local", "whitening_epsilon": 0.5, "preprocessing": "per-channel", "backbone": "convnext-tiny",
-    "weights": "runs/best",
+    "weights": "runs/best", "residuals": "all",
 }  # fmt: skip
 
 

@@ -31,6 +31,7 @@ COMMANDS = (
     "explain",
     "plot",
     "show-batch",
+    "shard",
     "tensorboard",
     "datasets",
     "cache",

@@ -1,5 +1,6 @@
 """Addresses where no cluster answers, and a Ray that is not installed."""
 
+import contextlib
 import socket
 import subprocess
 import sys
@@ -67,12 +68,9 @@ def test_a_cluster_with_another_secret_does_not_answer_and_that_is_said(
 
 
 def take_and_be_silent(server):
-    taken = []
-    while True:
-        try:
-            taken.append(server.accept())
-        except OSError:
-            return
+    with contextlib.ExitStack() as taken, contextlib.suppress(OSError):
+        while True:
+            taken.enter_context(server.accept()[0])
 
 
 def test_the_address_of_the_environment_is_tried_too(eyebright, environment, artefact, pictures, tmp_path):

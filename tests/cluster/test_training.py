@@ -148,7 +148,8 @@ def together(variables, cluster):
     yield start
     for process in processes:
         process.kill()
-        process.wait()
+        if not process.stdout.closed:
+            process.communicate()
 
 
 def wait_for_a_checkpoint(process, run):
