@@ -125,23 +125,31 @@ def train(name: str, seed: int, arguments: argparse.Namespace) -> Row:
         runs.mkdir(parents=True, exist_ok=True)
         command = training_command(name, seed, arguments, runs / f"{name}-{seed}-{values_of(name)}")
         results = json.loads(run_measured(command, temporary, timeout=LONGEST).last_line)
-    row = {
-        "preset": name,
-        "seed": seed,
-        "values": values_of(name),
-        "date": f"{datetime.datetime.now(datetime.UTC):%Y-%m-%d %H:%M}",
-        "commit": commit(),
-        "processor": processor(),
-        "machine": describe_machine({}),
-        "load_before": round(load, 2),
-        "load_after": round(os.getloadavg()[0], 2),
-        "teacher": teacher_record(arguments.teacher) if name.endswith(TEACHER) else None,
-        **{key: results[key] for key in KEPT if key in results},
-    }
+    teacher = teacher_record(arguments.teacher) if name.endswith(TEACHER) else None
+    row = row_of(name, results, load, processor(), describe_machine({}), teacher)
     print(
         f"{name} seed {seed}: {row['test_accuracy']:.4f} in {row['train_seconds']:.1f} s", file=sys.stderr, flush=True
     )
     return row
+
+
+def row_of(
+    name: str, results: Row, load_before: float, processor: str | None, machine: str, teacher: Row | None = None
+) -> Row:
+    """The row of a run, from its results.json and where it was trained."""
+    return {
+        "preset": name,
+        "seed": results["seed"],
+        "values": values_of(name),
+        "date": f"{datetime.datetime.now(datetime.UTC):%Y-%m-%d %H:%M}",
+        "commit": commit(),
+        "processor": processor,
+        "machine": machine,
+        "load_before": round(load_before, 2),
+        "load_after": round(os.getloadavg()[0], 2),
+        "teacher": teacher,
+        **{key: results[key] for key in KEPT if key in results},
+    }
 
 
 def training_command(name: str, seed: int, arguments: argparse.Namespace, run: Path) -> list[str]:

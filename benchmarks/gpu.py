@@ -11,7 +11,6 @@ once, at its end. --best trains so many seeds of the preset `best` besides. Exit
 from __future__ import annotations
 
 import argparse
-import datetime
 import json
 import os
 import sys
@@ -22,7 +21,7 @@ from pathlib import Path
 from statistics import mean
 from typing import Any
 
-from accuracy import KEPT, Row, values_of
+from accuracy import Row, row_of
 from machine import commit, describe_machine
 from processes import run_measured
 from report import Check, check_table, mean_and_deviation, publish, spread, table
@@ -60,7 +59,7 @@ def main() -> None:
     if arguments.rows:
         rows = [*((FAST, one) for one in fast), *((BEST, one) for one in best)]
         with arguments.rows.open("a", encoding="utf-8") as file:
-            file.writelines(json.dumps(row_of(name, results)) + "\n" for name, results in rows)
+            file.writelines(json.dumps(row_without_compiling(name, results)) + "\n" for name, results in rows)
     checks = promises(fast, best)
     publish(markdown(fast, best, tutorial, checks), write=arguments.write)
     sys.exit(0 if all(check.kept for check in checks) else 1)
@@ -89,24 +88,12 @@ def say(name: str, results: Row) -> Row:
     return results
 
 
-def row_of(name: str, results: Row) -> Row:
-    """A line of accuracy.jsonl. Its training seconds are without compiling, which only the first run does."""
+def row_without_compiling(name: str, results: Row) -> Row:
+    """A line of accuracy.jsonl. Its training seconds are without those of compiling, which only the first run does."""
     from eyebright.backend import accelerator
 
-    return {
-        "preset": name,
-        "seed": results["seed"],
-        "values": values_of(name),
-        "date": f"{datetime.datetime.now(datetime.UTC):%Y-%m-%d %H:%M}",
-        "commit": commit(),
-        "processor": accelerator(),
-        "machine": machine(),
-        "load_before": round(os.getloadavg()[0], 2),
-        "load_after": round(os.getloadavg()[0], 2),
-        "teacher": None,
-        **{key: results[key] for key in KEPT if key in results},
-        "train_seconds": trained_seconds(results),
-    }
+    trained = results | {"train_seconds": trained_seconds(results)}
+    return row_of(name, trained, os.getloadavg()[0], accelerator(), machine())
 
 
 def trained_seconds(results: Row) -> float:

@@ -3,7 +3,6 @@
 import json
 import os
 import re
-import shutil
 import signal
 import subprocess
 import sys
@@ -11,6 +10,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
+from eyebright.training.trainer import Run
 
 pytest.importorskip("jax", reason="the extra jax is not installed")
 
@@ -123,18 +124,6 @@ def results_of(run):
     return json.loads((run / "results.json").read_text())
 
 
-def as_killed(run, directory, step):
-    """A copy of a run as a process leaves it that was killed after a checkpoint."""
-    shutil.copytree(run, directory)
-    shutil.rmtree(directory / "model")
-    for name in ("results.json", "test_predictions.npz", "validation_predictions.npz", "looks.json"):
-        (directory / name).unlink(missing_ok=True)
-    for path in (directory / "checkpoints").iterdir():
-        if int(path.name.removeprefix("step-")) > step:
-            shutil.rmtree(path)
-    return directory
-
-
 def test_a_run_says_what_computes_and_records_it(finished):
     directory, _ = finished
     results = results_of(directory / "jax")
@@ -154,8 +143,8 @@ def test_the_same_run_on_the_other_backend_is_as_accurate(finished):
 
 
 @pytest.mark.parametrize(("begun", "resumed"), [("jax", "tensorflow"), ("tensorflow", "jax")])
-def test_a_run_begun_on_one_backend_goes_on_on_the_other(finished, tmp_path, begun, resumed):
-    copy = as_killed(finished[0] / begun, tmp_path / "run", 40)
+def test_a_run_begun_on_one_backend_goes_on_on_the_other(finished, go_back, tmp_path, begun, resumed):
+    copy = go_back(Run(finished[0] / begun, {}), tmp_path / "run", 40)
     done = cli("train", "--resume", copy, "--backend", resumed)
     assert f"written by {begun}, and this goes on with {resumed}" in done.stdout
     results, whole = results_of(copy), results_of(finished[0] / begun)
@@ -164,8 +153,8 @@ def test_a_run_begun_on_one_backend_goes_on_on_the_other(finished, tmp_path, beg
     assert low <= results["test_accuracy"] <= high
 
 
-def test_a_resumed_run_stays_on_its_backend_to_the_bit(finished, tmp_path):
-    copy = as_killed(finished[0] / "jax", tmp_path / "run", 20)
+def test_a_resumed_run_stays_on_its_backend_to_the_bit(finished, go_back, tmp_path):
+    copy = go_back(Run(finished[0] / "jax", {}), tmp_path / "run", 20)
     environment = {key: value for key, value in os.environ.items() if key != "KERAS_BACKEND"}
     subprocess.run(
         [sys.executable, "-m", "eyebright", "train", "--resume", copy, "--quiet"], check=True, env=environment

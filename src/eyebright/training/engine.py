@@ -70,6 +70,11 @@ class Engine(ABC):
         self._average = build_average(settings, model)
         self._feed = build_feed(dataset, plan)
         self._logits = compiled_logits(model)
+        self._prepare()
+
+    @abstractmethod
+    def _prepare(self) -> None:
+        """Make what the backend needs beside; all that the constructor was given is there."""
 
     @property
     def variables(self) -> dict[str, Any]:

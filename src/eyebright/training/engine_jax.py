@@ -9,17 +9,14 @@ from numpy.typing import NDArray
 
 from eyebright.backend import jax, keras
 from eyebright.compilation import Compiled
-from eyebright.data.dataset import Dataset
 from eyebright.models import first_layer
-from eyebright.settings import Settings
 from eyebright.training.augmentation.apply import apply
 from eyebright.training.dropout import set_dropout_seeds
 from eyebright.training.engine import Engine, StepRecords
 from eyebright.training.feed import Part
-from eyebright.training.objective import Objective
 from eyebright.training.optimizers import shrink
 from eyebright.training.placement import placement
-from eyebright.training.plan import Plan, Steps
+from eyebright.training.plan import Steps
 
 _STEPS_OF_A_LOOP = 128
 
@@ -38,18 +35,9 @@ class JaxEngine(Engine):
     Args: see `Engine`.
     """
 
-    def __init__(
-        self,
-        model: keras.Model,
-        optimizer: Any,
-        settings: Settings,
-        dataset: Dataset,
-        plan: Plan,
-        objective: Objective,
-    ) -> None:
-        super().__init__(model, optimizer, settings, dataset, plan, objective)
+    def _prepare(self) -> None:
         self._trained = list(self.variables.values())
-        self._fixed = objective.variables
+        self._fixed = self._objective.variables
         self._placement = placement()
         self._compiled = Compiled(self._steps, donated=0, sharding=self._placement.everywhere)
         self._at_once = 1 if jax.default_backend() == "cpu" else _STEPS_OF_A_LOOP

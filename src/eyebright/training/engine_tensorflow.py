@@ -7,16 +7,12 @@ from typing import Any
 import numpy as np
 
 from eyebright.backend import keras, tf
-from eyebright.data.dataset import Dataset
 from eyebright.models import first_layer
-from eyebright.settings import Settings
 from eyebright.training.augmentation.apply import apply
 from eyebright.training.engine import Engine, StepRecords
 from eyebright.training.feed import Part
 from eyebright.training.gradient import BatchGradient
-from eyebright.training.objective import Objective
 from eyebright.training.optimizers import shrink
-from eyebright.training.plan import Plan
 
 
 class TensorFlowEngine(Engine):
@@ -28,20 +24,12 @@ class TensorFlowEngine(Engine):
     Args: see `Engine`.
     """
 
-    def __init__(
-        self,
-        model: keras.Model,
-        optimizer: Any,
-        settings: Settings,
-        dataset: Dataset,
-        plan: Plan,
-        objective: Objective,
-    ) -> None:
-        super().__init__(model, optimizer, settings, dataset, plan, objective)
-        self._gradient = BatchGradient(model, objective, settings.accumulate, settings.seed)
+    def _prepare(self) -> None:
+        settings, dataset = self._settings, self._dataset
+        self._gradient = BatchGradient(self.model, self._objective, settings.accumulate, settings.seed)
         augmentation = {
             name: tf.TensorSpec([None, *array.shape[1:]], array.dtype)
-            for name, array in plan.steps(np.arange(1)).augmentation.items()
+            for name, array in self._plan.steps(np.arange(1)).augmentation.items()
         }
         self._compiled_step = tf.function(
             self._step,

@@ -74,12 +74,12 @@ def test_no_credentials_are_a_denial(monkeypatch, s3, tmp_path):
         ObjectStorage(f"{s3.bucket}/a", QUICK).read("index.json")
 
 
-class Broken:
-    """A server that takes connections and does with them as it is told; counts them."""
+class Listener:
+    """A server on loopback that counts connections, and does with each what `_take` says."""
 
-    def __init__(self, answer: bytes | None) -> None:
+    def __init__(self) -> None:
         self._listening = socket.create_server(("127.0.0.1", 0))
-        self._answer, self._open = answer, []
+        self._open: list[socket.socket] = []
         self.connections = 0
         threading.Thread(target=self._serve, daemon=True).start()
 
@@ -95,14 +95,25 @@ class Broken:
                 return
             self.connections += 1
             self._open.append(connection)
-            if self._answer is not None:
-                connection.recv(65536)
-                connection.sendall(self._answer)
-                connection.close()
+            self._take(connection)
 
     def close(self) -> None:
         self._listening.close()
         for connection in self._open:
+            connection.close()
+
+
+class Broken(Listener):
+    """Answers all the same to everyone, or not at all."""
+
+    def __init__(self, answer: bytes | None) -> None:
+        self._answer = answer
+        super().__init__()
+
+    def _take(self, connection: socket.socket) -> None:
+        if self._answer is not None:
+            connection.recv(65536)
+            connection.sendall(self._answer)
             connection.close()
 
 
@@ -153,35 +164,22 @@ def test_trouble_that_passes_is_not_noticed(monkeypatch, s3, source):
     assert proxy.connections > 2
 
 
-class Proxy:
+class Proxy(Listener):
     """Hands connections on to a server, but hangs up on the first ones."""
 
     def __init__(self, endpoint: str, refused: int) -> None:
         host, _, port = endpoint.removeprefix("http://").rpartition(":")
         self._target, self._refused = (host, int(port)), refused
-        self._listening = socket.create_server(("127.0.0.1", 0))
-        self.connections = 0
-        self._open: list[socket.socket] = []
-        threading.Thread(target=self._serve, daemon=True).start()
+        super().__init__()
 
-    @property
-    def endpoint(self) -> str:
-        return f"http://127.0.0.1:{self._listening.getsockname()[1]}"
-
-    def _serve(self) -> None:
-        while True:
-            try:
-                client, _ = self._listening.accept()
-            except OSError:
-                return
-            self.connections += 1
-            if self.connections <= self._refused:
-                client.close()
-                continue
-            server = socket.create_connection(self._target)
-            self._open += [client, server]
-            for one, other in ((client, server), (server, client)):
-                threading.Thread(target=self._hand_on, args=(one, other), daemon=True).start()
+    def _take(self, connection: socket.socket) -> None:
+        if self.connections <= self._refused:
+            connection.close()
+            return
+        server = socket.create_connection(self._target)
+        self._open.append(server)
+        for one, other in ((connection, server), (server, connection)):
+            threading.Thread(target=self._hand_on, args=(one, other), daemon=True).start()
 
     @staticmethod
     def _hand_on(one: socket.socket, other: socket.socket) -> None:
@@ -191,11 +189,6 @@ class Proxy:
             other.shutdown(socket.SHUT_WR)
         except OSError:
             pass
-
-    def close(self) -> None:
-        self._listening.close()
-        for connection in self._open:
-            connection.close()
 
 
 def test_shards_can_be_read_over_http(source, tmp_path):
