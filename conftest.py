@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Generator
 from pathlib import Path
 
 import pytest
@@ -23,12 +23,14 @@ def pytest_unconfigure(config: pytest.Config) -> None:
     config.stash[_DIRECTORY].cleanup()
 
 
-@pytest.fixture(autouse=True)
-def _backend_of_processes() -> Iterator[None]:
-    """A command that a test runs in this process may choose a backend; the next test's processes do not see it."""
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol() -> Generator[None, object, object]:
+    """A command that a test or its fixtures run in this process may choose a backend; the next test does not see it."""
     before = os.environ.get("KERAS_BACKEND")
-    yield
-    if before is None:
-        os.environ.pop("KERAS_BACKEND", None)
-    else:
-        os.environ["KERAS_BACKEND"] = before
+    try:
+        return (yield)
+    finally:
+        if before is None:
+            os.environ.pop("KERAS_BACKEND", None)
+        else:
+            os.environ["KERAS_BACKEND"] = before

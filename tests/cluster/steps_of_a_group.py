@@ -11,8 +11,6 @@ import os
 import sys
 from dataclasses import replace
 
-os.environ.update(KERAS_BACKEND="jax", NPROC="1")
-
 import numpy as np
 
 from eyebright import load_dataset, preset_settings

@@ -38,6 +38,7 @@ TOLERANCE = 1e-4  # of a variable, ‖Δ‖/‖w‖: the order of sums is anothe
 def trained(tmp_path_factory):
     """What some steps come to, by so many processes."""
     directory, made = tmp_path_factory.mktemp("trained"), {}
+    environment = os.environ | {"KERAS_BACKEND": "jax", "NPROC": "1"}
 
     def train(processes, **given):
         key = json.dumps([processes, given])
@@ -45,10 +46,8 @@ def trained(tmp_path_factory):
             path = directory / f"{len(made)}.npz"
             with socket.create_server(("127.0.0.1", 0)) as server:
                 address = f"127.0.0.1:{server.getsockname()[1]}"
-            started = [
-                subprocess.Popen([sys.executable, STEPS, path, json.dumps(given), address, str(processes), str(number)])
-                for number in range(processes)
-            ]
+            command = [sys.executable, STEPS, path, json.dumps(given), address, str(processes)]
+            started = [subprocess.Popen([*command, str(number)], env=environment) for number in range(processes)]
             assert started[0].wait(120) == 0
             for process in started:
                 process.kill()
