@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from eyebright.cli.flags import with_picture_flags
 from eyebright.cli.label_errors import check_run_dir, wrong_labels
-from eyebright.cli.options import DataDir, Json, picture_option, picture_options
+from eyebright.cli.options import DataDir, Json, picture_options
 from eyebright.cli.output import print_json, print_table
 
 if TYPE_CHECKING:
@@ -21,9 +22,9 @@ _EXAMPLES = 3  # findings of a kind in the table
 _LONGEST = 160  # characters of a finding in the table
 
 
+@with_picture_flags
 def check(
     data: Annotated[str, typer.Argument(help="The data, as for eyebright train.")],
-    exclude: Annotated[str | None, picture_option("exclude")] = None,
     fix_list: Annotated[
         Path | None,
         typer.Option(
@@ -48,43 +49,19 @@ def check(
         Path | None, typer.Option(metavar="FILE", help="Write a page with pictures, which needs no network.")
     ] = None,
     json: Json = False,
-    image_size: Annotated[str | None, picture_option("image_size")] = None,
-    fit: Annotated[str | None, picture_option("fit")] = None,
-    colour: Annotated[str | None, picture_option("colour")] = None,
-    max_pixels: Annotated[int | None, picture_option("max_pixels")] = None,
-    image_column: Annotated[str | None, picture_option("image_column")] = None,
-    label_column: Annotated[str | None, picture_option("label_column")] = None,
-    split_column: Annotated[str | None, picture_option("split_column")] = None,
-    group_column: Annotated[str | None, picture_option("group_column")] = None,
-    group_regex: Annotated[str | None, picture_option("group_regex")] = None,
-    allow_outside: Annotated[
-        bool, typer.Option("--allow-outside", help="Let a table name pictures outside of it.")
-    ] = False,
     data_dir: DataDir = None,
+    **flags: Any,
 ) -> None:
     """Look for what may be wrong with data: damage, duplicates, leakage, odd images, classes that give themselves away.
 
     The exit code is 0 if nothing was found, 3 if something was, and 2 if the data could not be looked at.
     """
-    given = {
-        "exclude": exclude,
-        "image_size": image_size,
-        "fit": fit,
-        "colour": colour,
-        "max_pixels": max_pixels,
-        "image_column": image_column,
-        "label_column": label_column,
-        "split_column": split_column,
-        "group_column": group_column,
-        "group_regex": group_regex,
-        "allow_outside": allow_outside or None,
-    }
-    options = picture_options(given)
+    options = picture_options(flags)
 
     from eyebright.data.audit import audit, collect, write_exclusions
     from eyebright.data.audit.page import write_page
 
-    _check_outputs(data, exclude, {"--fix-list": fix_list, "--html": html})
+    _check_outputs(data, options.exclude, {"--fix-list": fix_list, "--html": html})
     check_run_dir(run_dir, label_errors=label_errors)
     with collect(data, options, data_dir=data_dir, progress=not json) as collection:
         # Before the rest: whether labels can be checked is known at once.
@@ -94,7 +71,7 @@ def check(
         if html is not None:
             write_page(report, collection.dataset, html)  # here, as long as the pictures are there
     if fix_list is not None:
-        write_exclusions(report, fix_list, None if exclude is None else Path(exclude))
+        write_exclusions(report, fix_list, None if options.exclude is None else Path(options.exclude))
     if json:
         print_json(report.to_dict())
     else:

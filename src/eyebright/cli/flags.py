@@ -1,14 +1,15 @@
-"""The flags of `train`, made from the settings, so that each setting is described once."""
+"""Flags of commands, made from the settings, so that each setting is described once."""
 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from types import UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 import typer
 
+from eyebright.picture_options import PictureOptions
 from eyebright.presets import preset_names, read_preset
 from eyebright.settings import Settings
 from eyebright.sources import as_text, flag
@@ -19,12 +20,20 @@ _SHORT_LIST = 5  # so many choices stand beside the flag itself; more stand in i
 
 def with_settings_flags(command: Callable[..., None]) -> Callable[..., None]:
     """Give a command that takes `**flags` an option for each setting; one that is not given is None."""
+    names = [name for name in Settings.model_fields if name not in _NOT_FLAGS]
+    return _with_flags(command, names, {**_field_defaults(), **read_preset("default", "fc").values})
+
+
+def with_picture_flags(command: Callable[..., None]) -> Callable[..., None]:
+    """Likewise, for each setting that says how pictures are read."""
+    return _with_flags(command, PictureOptions.model_fields, _field_defaults())
+
+
+def _with_flags(command: Callable[..., None], names: Iterable[str], defaults: dict[str, Any]) -> Callable[..., None]:
     own = [p for p in inspect.signature(command, eval_str=True).parameters.values() if p.kind is not p.VAR_KEYWORD]
-    defaults = {**_field_defaults(), **read_preset("default", "fc").values}
     options = [
         inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=_option(name, defaults), annotation=_type(name))
-        for name in Settings.model_fields
-        if name not in _NOT_FLAGS
+        for name in names
     ]
     parameters = sorted([*own, *options], key=lambda p: p.kind)
     command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from eyebright.picture_options import PictureOptions
-from eyebright.sources import as_text, flag
+from eyebright.sources import flag
 
 FinishedRun = Annotated[Path, typer.Argument(help="Directory of a finished run.")]
 
@@ -29,15 +29,8 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 JsonAside = Annotated[bool, typer.Option("--json", help="Print JSON; what is for people goes to stderr.")]
 
 
-def picture_option(name: str) -> Any:
-    """The option of a setting of `PictureOptions`."""
-    field = PictureOptions.model_fields[name]
-    default = "none" if field.default is None else as_text(field.default)
-    return typer.Option(flag(name), help=f"{field.description} [default: {default}]", show_default=False)
-
-
 def picture_options(given: Mapping[str, Any]) -> PictureOptions:
-    """What was given of such options, checked; None is nothing.
+    """What was given of the options of `with_picture_flags`, checked; None is nothing.
 
     Raises:
         SettingsError: one of them is out of its range.

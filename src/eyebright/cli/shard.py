@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from eyebright.cli.options import DataDir, JsonAside, picture_option, picture_options
+from eyebright.cli.flags import with_picture_flags
+from eyebright.cli.options import DataDir, JsonAside, picture_options
 from eyebright.cli.output import print_json
 
 
+@with_picture_flags
 def shard(
     data: Annotated[str, typer.Argument(help="The data, as for eyebright train.")],
     output: Annotated[
@@ -31,40 +33,15 @@ def shard(
         ),
     ] = False,
     json: JsonAside = False,
-    exclude: Annotated[str | None, picture_option("exclude")] = None,
-    image_size: Annotated[str | None, picture_option("image_size")] = None,
-    fit: Annotated[str | None, picture_option("fit")] = None,
-    colour: Annotated[str | None, picture_option("colour")] = None,
-    max_pixels: Annotated[int | None, picture_option("max_pixels")] = None,
-    image_column: Annotated[str | None, picture_option("image_column")] = None,
-    label_column: Annotated[str | None, picture_option("label_column")] = None,
-    split_column: Annotated[str | None, picture_option("split_column")] = None,
-    group_column: Annotated[str | None, picture_option("group_column")] = None,
-    group_regex: Annotated[str | None, picture_option("group_regex")] = None,
-    allow_outside: Annotated[
-        bool, typer.Option("--allow-outside", help="Let a table name pictures outside of it.")
-    ] = False,
     data_dir: DataDir = None,
+    **flags: Any,
 ) -> None:
     """Write a data set as shards: tar files in WebDataset's form, which are streamed, and an index with their hashes.
 
     Picture files are kept as they are, arrays of pixels become PNG. eyebright train takes the directory, or its URL, as
     DATA. The same data give the same bytes.
     """
-    given = {
-        "exclude": exclude,
-        "image_size": image_size,
-        "fit": fit,
-        "colour": colour,
-        "max_pixels": max_pixels,
-        "image_column": image_column,
-        "label_column": label_column,
-        "split_column": split_column,
-        "group_column": group_column,
-        "group_regex": group_regex,
-        "allow_outside": allow_outside or None,
-    }
-    options = picture_options(given)
+    options = picture_options(flags)
 
     from eyebright.errors import SettingsError
 
