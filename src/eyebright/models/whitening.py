@@ -109,7 +109,8 @@ class PatchWhitening(keras.layers.Conv2D):  # type: ignore[misc]
         products, patches = np.zeros((size, size)), 0
         for batch in batches():
             windows = np.lib.stride_tricks.sliding_window_view(batch, (height, width), axis=(1, 2))
-            flat = windows.transpose(0, 1, 2, 4, 5, 3).reshape(-1, size).astype(np.float64)  # [patches, h·w·C]
+            # One copy, in the order and type that the product needs: [patches, h·w·C].
+            flat = windows.transpose(0, 1, 2, 4, 5, 3).astype(np.float64, order="C").reshape(-1, size)
             products += flat.T @ flat
             patches += len(flat)
         variances, directions = np.linalg.eigh(products / patches)
