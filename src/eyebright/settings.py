@@ -176,7 +176,7 @@ class Settings(PictureOptions):
         description="With a teacher: share of its probabilities in the target; the rest are the labels.",
     )
     distillation_temperature: float = Field(
-        2.0,
+        1.0,  # the presets' own networks are soft already, by label smoothing and mixed images
         gt=0,
         description="With a teacher: temperature at which student and teacher are compared; higher is softer.",
     )
