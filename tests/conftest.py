@@ -1,4 +1,4 @@
-"""What several parts of the suite share: where the real CIFAR-10 lies, shapes of images, settings files, a browser."""
+"""What several parts of the suite share: the real CIFAR-10, shapes, settings files, a browser, an S3 server."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ import os
 import shutil
 import tarfile
 import tempfile
+import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
 
@@ -68,6 +69,66 @@ def browser() -> Iterator[Browser]:
         browser = playwright.chromium.launch(executable_path=chromium, args=_ARGUMENTS)
         yield browser
         browser.close()
+
+
+class S3(NamedTuple):
+    """A running server.
+
+    Attributes:
+        endpoint: its address.
+        bucket: the URL of a bucket that is there.
+    """
+
+    endpoint: str
+    bucket: str
+
+    def deny(self) -> None:
+        """From now on nobody may do anything."""
+        self.ask("/moto-api/reset-auth", b"0")
+
+    def ask(self, path: str, content: bytes) -> None:
+        """Tell the server itself something."""
+        request = urllib.request.Request(self.endpoint + path, content, {"Content-Type": "text/plain"})
+        with urllib.request.urlopen(request, timeout=10) as answer:
+            answer.read()
+
+
+@pytest.fixture
+def s3(monkeypatch: pytest.MonkeyPatch) -> Iterator[S3]:
+    """Moto's server: real HTTP, S3's protocol."""
+    pytest.importorskip("s3fs")
+    server = pytest.importorskip("moto.server").ThreadedMotoServer("127.0.0.1", port=0)
+    server.start()
+    host, port = server.get_host_and_port()
+    endpoint = f"http://{host}:{port}"
+    use_endpoint(monkeypatch, endpoint)
+    running = S3(endpoint, "s3://bucket")
+    running.ask("/moto-api/reset", b"")  # what it has is this process's
+    import boto3
+
+    client = boto3.client("s3")
+    client.create_bucket(Bucket="bucket")
+    client.close()
+    try:
+        yield running
+    finally:
+        running.ask("/moto-api/reset-auth", b"inf")
+        server.stop()
+
+
+def use_endpoint(monkeypatch: pytest.MonkeyPatch, endpoint: str) -> None:
+    """Let S3 be at this address, with credentials of no worth."""
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
+        monkeypatch.delenv(name)
+    values = {
+        "AWS_ENDPOINT_URL": endpoint,
+        "AWS_ACCESS_KEY_ID": "testing",
+        "AWS_SECRET_ACCESS_KEY": "testing",
+        "AWS_DEFAULT_REGION": "us-east-1",
+        "AWS_EC2_METADATA_DISABLED": "true",
+    }
+    for name, value in values.items():
+        monkeypatch.setenv(name, value)
 
 
 @pytest.fixture(scope="session")

@@ -1,8 +1,6 @@
 """An artefact: one zip file with all that predicting needs, read without running or unpacking any of it.
 
-Its members are stored as they are, in the order of their names, `manifest.json` with them, all dated 1980. The
-archive's comment, which is the end of the file, is the SHA-256 of all bytes before it, so that a flipped bit anywhere
-is noticed: in a member, in the zip format's own records, or in the comment. `docs/reference/artefact.md` describes it.
+It is written by `stored_zip`, with `manifest.json` among its members. `docs/reference/artefact.md` describes it.
 """
 
 from __future__ import annotations
@@ -15,6 +13,7 @@ from pathlib import Path
 
 from eyebright import storage
 from eyebright.errors import ClassifierError, StorageError
+from eyebright.stored_zip import is_whole, zip_bytes
 
 KIND = "eyebright-artefact"
 VERSION = 1
@@ -26,9 +25,6 @@ ABOUT = "about.json"
 _MOST_BYTES = 2**31  # of a file: what a zip of the old kind can hold, and more than any classifier on a CPU has
 _MOST_MEMBERS = 64
 _NAME = re.compile(r"[A-Za-z0-9_]+\.[a-z]+")  # no folder, nothing hidden
-_DATE = (1980, 1, 1, 0, 0, 0)  # the first that a zip can have
-_MODE = 0o644 << 16
-_SHA256_DIGITS = 64
 
 
 def artefact_bytes(parts: Mapping[str, bytes], versions: Mapping[str, str]) -> bytes:
@@ -39,15 +35,7 @@ def artefact_bytes(parts: Mapping[str, bytes], versions: Mapping[str, str]) -> b
         versions: of the software that made it, by name.
     """
     manifest = storage.manifest_bytes(parts, kind=KIND, version=VERSION, versions=versions)
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:
-        for name, content in sorted({**parts, storage.MANIFEST: manifest}.items()):
-            member = zipfile.ZipInfo(name, _DATE)
-            member.create_system, member.external_attr = 3, _MODE  # Unix, wherever it is written
-            archive.writestr(member, content)
-        archive.comment = bytes(_SHA256_DIGITS)  # room for what comes there
-    content = buffer.getvalue()[:-_SHA256_DIGITS]
-    return content + storage.sha256(content).encode()
+    return zip_bytes({**parts, storage.MANIFEST: manifest})
 
 
 def read_artefact(path: Path) -> dict[str, bytes]:
@@ -81,7 +69,7 @@ def _read(path: Path) -> bytes:
             f"{path}: no Eyebright artefact, nor the directory of a run. Give either (eyebright package makes an "
             "artefact of a run)."
         )
-    if storage.sha256(content[:-_SHA256_DIGITS]).encode() != content[-_SHA256_DIGITS:]:
+    if not is_whole(content):
         raise ClassifierError(
             f"{path}: damaged, or no Eyebright artefact (it does not end with the SHA-256 of what it holds). Copy it "
             "again from where it is whole, or package the run again."

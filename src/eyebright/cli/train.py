@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from eyebright.cli.backend import Backend, choose_backend
+from eyebright.cli.copies import check_copy, run_to_resume
 from eyebright.cli.flags import with_settings_flags
 from eyebright.cli.folds import check_folds, summarise_folds
 from eyebright.cli.options import DataDir
@@ -57,7 +59,22 @@ def train(
         ),
     ] = None,
     resume: Annotated[
-        Path | None, typer.Option(metavar="RUN_DIR", help="Go on with this run from its newest checkpoint.")
+        str | None,
+        typer.Option(
+            metavar="RUN_DIR|COPY",
+            help="Go on with this run from its newest checkpoint. It may be where --copy-to kept a copy (a URL, a "
+            "directory): it is then fetched to --run-dir [default: runs/<last part of COPY>].",
+            show_default=False,
+        ),
+    ] = None,
+    copy_to: Annotated[
+        str | None,
+        typer.Option(
+            metavar="URL|DIR",
+            help="Keep a copy of the run there (s3://bucket/run, say), brought up to date after each checkpoint, for "
+            "--resume on any machine.",
+            show_default=False,
+        ),
     ] = None,
     folds: Annotated[
         int | None,
@@ -97,20 +114,18 @@ def train(
     fc model's preset `default`; what a run uses is printed at its start.
     """
     console = console_for(quiet=quiet, json=json)
-    team = check_workers(workers, ray, backend, {f"--folds {folds}": folds, f"--seeds {seeds}": seeds})
-    choose_backend("jax" if team else backend, resume)
+    several = {f"--folds {folds}": folds, f"--seeds {seeds}": seeds}
+    team = check_workers(workers, ray, backend, several)
     if resume is not None:
-        once = {
-            f"--config {config}": config,
-            f"--run-dir {run_dir}": run_dir,
-            "--strict": strict,
-            f"--folds {folds}": folds,
-            f"--seeds {seeds}": seeds,
-        }
-        run = _resume(resume, data, data_dir, once, flags, team, console)
+        once = {f"--config {config}": config, "--strict": strict, f"--copy-to {copy_to}": copy_to, **several}
+        path = run_to_resume(resume, run_dir, once, console)
+        choose_backend("jax" if team else backend, path)
+        run = _resume(path, data, data_dir, flags, team, console)
     else:
+        choose_backend("jax" if team else backend)
         check_folds(folds, flags, seeds)
-        run = _train(data, data_dir, config, run_dir, flags, folds, seeds, team, console, strict=strict)
+        check_copy(copy_to, several)
+        run = _train(data, data_dir, config, run_dir, flags, folds, seeds, team, copy_to, console, strict=strict)
     kinds: dict[str, Callable[[Any, Console | None], None]] = {"folds": summarise_folds, "seeds": summarise_seeds}
     next((say for kind, say in kinds.items() if kind in run.results), _summarise)(run, console)
     if json:
@@ -126,6 +141,7 @@ def _train(
     folds: int | None,
     seeds: int | None,
     team: Workers | None,
+    copy_to: str | None,
     console: Console | None,
     *,
     strict: bool,
@@ -145,7 +161,9 @@ def _train(
     _check(dataset, settings, data_dir, console, strict=strict)
     settings = with_whole_paths(settings)
     if team is not None:
-        return team.train(settings, dataset, path, batch_of=settings, console=console, started=_STARTED)
+        return team.train(
+            settings, dataset, path, batch_of=settings, copy_to=copy_to, console=console, started=_STARTED
+        )
 
     from eyebright.cross_validation import cross_validate
     from eyebright.several_seeds import train_seeds
@@ -157,9 +175,9 @@ def _train(
                 return cross_validate(settings, dataset, path, folds=folds, console=console)
             if seeds is not None:
                 return train_seeds(settings, dataset, path, seeds=seeds, console=console)
-            return trainer.train(settings, dataset, path, console=console, started=_STARTED)
+            return trainer.train(settings, dataset, path, console=console, started=_STARTED, copy_to=copy_to)
         except RunExistsError:
-            if run_dir is not None:
+            if run_dir is not None or not os.path.lexists(path):  # then it is the copy that exists
                 raise
             path = default_path(resolved.settings, datetime.now().astimezone())  # another process was faster
 
@@ -197,7 +215,6 @@ def _resume(
     run_dir: Path,
     data: str | None,
     data_dir: Path | None,
-    excluded: Mapping[str, object],
     flags: Mapping[str, Any],
     team: Workers | None,
     console: Console | None,
@@ -206,9 +223,6 @@ def _resume(
     from eyebright.run_directory import RunDirectory
     from eyebright.suggestions import command
 
-    for option, is_given in excluded.items():
-        if is_given:
-            raise RunError(f"{option}: has no meaning beside --resume, which goes on with a run as it is.")
     run = RunDirectory.open_any(run_dir)
     if run.data.study or run.data.trial is not None:
         search = run_dir if run.data.study else run_dir.absolute().parents[1]

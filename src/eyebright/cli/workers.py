@@ -56,6 +56,7 @@ class Workers(NamedTuple):
         console: Console | None,
         started: float,
         flags: Mapping[str, Any] | None = None,
+        copy_to: str | None = None,
     ) -> TrainedRun:
         """Train a run, by the arguments of `train_together`; `batch_of` are its settings, whether it begins or not."""
         from eyebright.cluster.batches import check_batch
@@ -73,8 +74,8 @@ class Workers(NamedTuple):
             from eyebright.cluster.training import train_together
 
             return train_together(
-                settings, dataset, run_dir, workers=self.number, threads=batch_of.threads, flags=flags, console=console,
-                started=started,
+                settings, dataset, run_dir, workers=self.number, threads=batch_of.threads, flags=flags, copy_to=copy_to,
+                console=console, started=started,
             )  # fmt: skip
 
 

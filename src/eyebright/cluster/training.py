@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 import time
@@ -17,7 +18,9 @@ from eyebright.cluster.group import Group, Share
 from eyebright.cluster.worker import Finished, Lost, Task, Terminal
 from eyebright.data.dataset import Dataset
 from eyebright.data.passing import packed
+from eyebright.data.shards.places import FileMissingError
 from eyebright.errors import ClusterError, SettingsError, TrainingInterrupted
+from eyebright.run_copy import fetch_run, location_of
 from eyebright.run_paths import is_run
 from eyebright.settings import Settings
 from eyebright.training.interrupts import Interrupts
@@ -42,6 +45,7 @@ def train_together(
     workers: int,
     threads: int | None = None,
     flags: Mapping[str, Any] | None = None,
+    copy_to: str | None = None,
     console: Console | None = None,
     started: float | None = None,
 ) -> TrainedRun:
@@ -53,10 +57,12 @@ def train_together(
     Args:
         settings: of a new run; None to go on with one.
         dataset: what to learn from.
-        run_dir: the run's directory, on a file system that all machines share.
+        run_dir: the run's directory, on a file system that all machines share; or on that of each, if the run has a
+            copy.
         workers: how many, a number that divides the batch, see `cluster.batches`.
         threads: of a machine, for the workers on it; all of them if not given.
         flags: see `trainer.resume`.
+        copy_to: of a new run, see `trainer.train`.
         console: where to show progress; None shows nothing.
         started: `time.perf_counter()` when the work began; now if not given.
 
@@ -69,13 +75,14 @@ def train_together(
     share = _share(workers, threads)
     began = time.perf_counter() if started is None else started
     values = ray.put(packed(dataset))
-    attempts = _Attempts(run_dir)
+    attempts, copy = _Attempts(run_dir), copy_to or location_of(run_dir)
     with Interrupts() as interrupts:
         while True:
             task = Task(
                 path=run_dir,
                 settings=None if attempts.failed and is_run(run_dir) else settings,
                 flags=flags or {},
+                copy=copy,
                 seconds=time.perf_counter() - began,
                 where=Path.cwd(),
                 arguments=list(sys.argv),
@@ -84,6 +91,9 @@ def train_together(
             )
             with Group(workers, share, values, task) as group:
                 outcome = group.train(console, interrupts)
+            if copy is not None:  # the first worker may have written to another machine
+                with contextlib.suppress(FileMissingError):  # lost before there was one
+                    fetch_run(copy, run_dir)
             if isinstance(outcome, Finished):
                 return TrainedRun(run_dir, outcome.results)
             say(console, outcome.why)

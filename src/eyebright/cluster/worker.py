@@ -12,6 +12,7 @@ import os
 import signal
 import socket
 import sys
+import tempfile
 import time
 import traceback
 from collections.abc import Mapping
@@ -25,6 +26,7 @@ from eyebright.cluster.connection import enter
 from eyebright.data.passing import unpacked
 from eyebright.errors import EyebrightError
 from eyebright.parent import when_parent_ends
+from eyebright.run_copy import fetch_run, unpack_copy
 from eyebright.settings import Settings
 
 
@@ -47,6 +49,7 @@ class Task(NamedTuple):
         path: of its directory.
         settings: of one that is to begin; None for one that is gone on with.
         flags: settings that the user repeats when going on, see `trainer.resume`.
+        copy: where a copy of the run is kept, for machines that do not share its directory; None if nowhere.
         seconds: since the work began.
         where: the directory that paths are relative to.
         arguments: of the command, for the run's record.
@@ -57,6 +60,7 @@ class Task(NamedTuple):
     path: Path
     settings: Settings | None
     flags: Mapping[str, Any]
+    copy: str | None
     seconds: float
     where: Path
     arguments: list[str]
@@ -176,18 +180,28 @@ def _lead(task: Task, values: dict[str, Any], connection: Connection, started: f
     console = task.terminal.console(connection) if task.terminal else None
     dataset = unpacked(values)
     if task.settings is None:
+        if task.copy is not None:
+            fetch_run(task.copy, task.path)
         return trainer.resume(task.path, dataset, flags=task.flags, console=console, started=started).results
-    return trainer.train(task.settings, dataset, task.path, console=console, started=started).results
+    run = trainer.train(task.settings, dataset, task.path, console=console, started=started, copy_to=task.copy)
+    return run.results
 
 
 def _follow(task: Task, values: dict[str, Any]) -> None:
-    from eyebright.training.following import follow
+    from eyebright.training.following import follower
     from eyebright.training.group import hear
 
     dataset = unpacked(values)
     hear()  # that there is a run
-    enter(task.where, task.path)
-    follow(task.path, dataset)
+    if task.copy is None:
+        enter(task.where, task.path)
+        engine = follower(task.path, dataset)
+    else:
+        with tempfile.TemporaryDirectory() as directory:
+            run = Path(directory) / "run"
+            unpack_copy(task.copy, run)
+            engine = follower(run, dataset)
+    engine.follow()
 
 
 class _Sent(io.TextIOBase):

@@ -12,12 +12,15 @@ from eyebright.training.origins import kept_origins
 from eyebright.training.preparation import build, build_engine
 
 
-def follow(run_dir: Path, dataset: Dataset) -> None:
-    """Train beside the first process, until this one is ended. It must have said that the run's directory is there.
+def follower(run_dir: Path, dataset: Dataset) -> GroupEngine:
+    """What trains beside the first process, which must have said that the run's directory is there.
 
     Args:
         run_dir: the run's directory, where its settings are read, and the networks that it begins with.
         dataset: what it learns from.
+
+    Returns:
+        An engine to `follow`, which needs the directory no more.
 
     Raises:
         RunError: the directory is not here, or the data are others.
@@ -31,4 +34,4 @@ def follow(run_dir: Path, dataset: Dataset) -> None:
     _, engine = build_engine(model, run.settings, dataset, split.train, teacher)
     if not isinstance(engine, GroupEngine):
         raise TypeError("this process belongs to no group")
-    engine.follow()
+    return engine

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from eyebright.errors import TrainingInterrupted
 from eyebright.metrics.scores import accuracy_score, log_loss
 from eyebright.models.folding import fold
 from eyebright.models.network import model_weights
+from eyebright.run_copy import RunCopy, begin_copy, check_no_copy
 from eyebright.run_directory import DataRecord, RunDirectory
 from eyebright.run_paths import check_free
 from eyebright.settings import Settings
@@ -71,6 +73,7 @@ def train(
     title: str | None = None,
     origins: Origins | None = None,
     trial: int | None = None,
+    copy_to: str | None = None,
 ) -> Run:
     """Train a classifier.
 
@@ -85,11 +88,14 @@ def train(
             that the settings name.
         trial: of a search for settings, the number of the trial; such a run, resumed or not, ends before its test
             images, without a saved classifier.
+        copy_to: a URL of object storage, or a directory, where a copy of the run is kept up to date, see `RunCopy`.
 
     Raises:
         SettingsError: settings that contradict the data (a batch larger than the training set, say), or that name a
             teacher or weights which have learnt from the test images.
-        RunError: the directory exists.
+        RunError: the directory exists, or a copy of another run where this one's is to be.
+        DataError: object storage denies, or does not answer.
+        StorageError: the run or its copy cannot be written.
         TrainingError: the loss became infinite or not a number.
         TrainingInterrupted: Ctrl-C or SIGTERM; what was done is saved and `resume` goes on with it.
 
@@ -103,6 +109,8 @@ def train(
     started = time.perf_counter() if started is None else started
     run_dir = Path(run_dir)
     check_free(run_dir)
+    if copy_to is not None:
+        check_no_copy(copy_to)
     split = split_dataset(dataset, **settings.split)
     keys = image_keys(dataset)
     # What cannot be is refused before there is a directory.
@@ -118,6 +126,8 @@ def train(
         say_split(console, split)
     with run.locked():
         origins.keep(run)
+        if copy_to is not None:
+            begin_copy(run.path, copy_to)
         return _train(run, model, origins, dataset, split, console, started, title)
 
 
@@ -156,7 +166,8 @@ def resume(
         split = split_dataset(dataset, **run.settings.split)
         settings = extended_settings(run, flags or {}, len(split.train))
         if settings == run.settings and run.results is not None:
-            say(console if title is None else None, f"{run.path}: this run is finished.")
+            with RunCopy(run.path, partial(say, console)):  # which a failing connection may have left behind
+                say(console if title is None else None, f"{run.path}: this run is finished.")
             return Run(run.path, run.results)
         if settings != run.settings:
             run.extend(settings)
@@ -179,7 +190,7 @@ def _train(
     """Train from wherever the run's checkpoints are to its end, evaluate, and save the classifier. Hold the lock."""
     settings = run.settings
     checkpoints = Checkpoints(run.path / "checkpoints", settings.keep_checkpoints)
-    with Interrupts() as interrupts:
+    with Interrupts() as interrupts, RunCopy(run.path, partial(say, console)) as copy:
         began = time.perf_counter()
         if not checkpoints.steps():  # later they hold what was measured; the average begins with it
             begin(model, settings, dataset, split.train, origins.pretrained, console)
@@ -194,7 +205,7 @@ def _train(
         started -= state.train_seconds  # the total is of all processes that worked on the run, as training's is
         state.train_seconds += beginning
         with Monitor(run.path, settings, plan.total_steps, state.step, console, title) as monitor:
-            _train_steps(run, split, plan, engine, checkpoints, state, monitor, interrupts)
+            _train_steps(run, split, plan, engine, checkpoints, state, monitor, interrupts, copy)
             if settings.restore_best and state.best_step is not None:
                 checkpoints.restore_best(state, engine.variables)
             with engine.final_weights():
@@ -220,6 +231,7 @@ def _train_steps(
     state: TrainingState,
     monitor: Monitor,
     interrupts: Interrupts,
+    copy: RunCopy,
 ) -> None:
     """The training loop. Some steps make one compiled call; what happens between two calls stands here."""
     settings = run.settings
@@ -245,6 +257,7 @@ def _train_steps(
             check_weights(engine.variables, state.step, float(steps.learning_rates[-1]), checkpoints)
             checkpoints.save(state, engine.variables)
             monitor.record_weights(state.step, engine.model)
+            copy.update()
         if signal is not None and state.step < plan.total_steps:
             raise TrainingInterrupted(
                 f"Stopped at step {state.step}; everything is saved. Go on with: "

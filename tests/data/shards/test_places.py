@@ -17,7 +17,8 @@ from eyebright.data.shards import ShardSize, ShardStream, write_shards
 from eyebright.data.shards.places import ObjectStorage, Patience, place_of
 from eyebright.errors import DataError, StorageError
 
-from .conftest import QUICK, numbered, use_endpoint
+from ...conftest import use_endpoint
+from .conftest import QUICK, numbered
 from .test_writing import save
 
 
