@@ -12,6 +12,7 @@ backbone/              the trained backbone that the run began with, if any
 model/                 the saved classifier, see classifier.py
 validation_predictions.npz   labels, logits, image hashes of the validation images, by the saved classifier
 test_predictions.npz   labels, logits, image hashes of the one run over the test images
+copy.json              where a copy of the run is kept, if anywhere, see run_copy.py
 looks.json             how often a model of this run met the test images
 results.json           written last: it marks a finished run
 report.html            what `eyebright report` makes of all this, on request

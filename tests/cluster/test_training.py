@@ -4,11 +4,13 @@ import functools
 import json
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
 import sys
 import time
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -132,10 +134,10 @@ def together(variables, cluster):
     """Begin to train with two workers, and come back when there is a checkpoint."""
     processes = []
 
-    def start(run):
+    def start(run, *options):
         arguments = [
             *TRAIN, "--max-steps", "150", "--checkpoint-steps", "50", "--run-dir", run, "--workers", "2",
-            "--ray", cluster,
+            "--ray", cluster, *options,
         ]  # fmt: skip
         process = subprocess.Popen(
             [*PROGRAM, *map(str, arguments)], env=variables, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
@@ -175,6 +177,33 @@ def test_a_worker_that_is_killed_costs_nothing_but_time(variables, together, alo
     low, high = theirs["test_accuracy_ci95"]
     assert low <= ours["test_accuracy"] <= high
     assert computing(variables) == []
+
+
+def test_a_run_whose_directory_goes_with_its_machine_goes_on_from_its_copy(variables, together, alone, tmp_path):
+    run, copy = tmp_path / "run", tmp_path / "copy" / "run.zip"
+    process = together(run, "--copy-to", copy.parent)
+    end = time.monotonic() + SECONDS
+    while not any("checkpoints/step-" in name for name in names_in(copy)):
+        assert time.monotonic() < end
+        time.sleep(0.01)
+    workers = computing(variables)
+    for number in (signal.SIGSTOP, signal.SIGKILL):  # nothing is written any more, and all that was is gone
+        for worker in workers:
+            os.kill(worker, number)
+        if number == signal.SIGSTOP:
+            shutil.rmtree(run)
+    said, _ = process.communicate(timeout=SECONDS)
+    assert process.returncode == 0, said
+    assert re.search(r"^All 2 workers start again, from step (50|100)$", said, re.M)
+    np.testing.assert_allclose(metrics(run), metrics(alone), rtol=1e-3, atol=1e-4)
+    assert "results.json" in names_in(copy)
+
+
+def names_in(archive):
+    if not archive.exists():
+        return []
+    with zipfile.ZipFile(archive) as file:
+        return file.namelist()
 
 
 def test_stopped_it_is_saved_and_goes_on_without_workers(together, command, alone, tmp_path):
