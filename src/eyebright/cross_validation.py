@@ -28,6 +28,8 @@ from eyebright.settings import Settings
 from eyebright.storage import write_file
 from eyebright.suggestions import command
 from eyebright.training import trainer
+from eyebright.training.environment import FILE as ENVIRONMENT
+from eyebright.training.environment import first_environment
 from eyebright.training.learnt_images import FILE, image_keys
 from eyebright.training.origins import kept_origins, load_origins
 from eyebright.training.preparation import settle
@@ -99,7 +101,9 @@ def cross_validate(
     record = DataRecord.of(dataset, splits[0], folds).model_copy(
         update={"training_images": len(training_pool(dataset)), "validation_images": 0, "test_images": 0}
     )
-    run = RunDirectory.create(run_dir, settings, record, {FILE: origins.learnt.to_bytes()})
+    run = RunDirectory.create(
+        run_dir, settings, record, {FILE: origins.learnt.to_bytes(), ENVIRONMENT: first_environment(settings)}
+    )
     if title is None:
         say_settings(console, settings, dataset, reason)
     with run.locked():

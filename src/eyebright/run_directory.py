@@ -17,10 +17,10 @@ looks.json             how often a model of this run met the test images
 results.json           written last: it marks a finished run
 report.html            what `eyebright report` makes of all this, on request
 
-The directory of a cross-validation has settings.toml, data.json (with the number of folds) and results.json, too;
-beside them out_of_fold.npz, and a run's directory for each fold, fold-1/ and so on. Its learnt_images.npz is of what
-all its runs begin with alone. That of runs of several seeds is the same, without out_of_fold.npz, and with seed-0/ and
-so on. For that of a search for settings see tuning/record.py.
+The directory of a cross-validation has settings.toml, data.json (with the number of folds), environment.json (as of its
+beginning) and results.json, too; beside them out_of_fold.npz, and a run's directory for each fold, fold-1/ and so on.
+Its learnt_images.npz is of what all its runs begin with alone. That of runs of several seeds is the same, without
+out_of_fold.npz, and with seed-0/ and so on. For that of a search for settings see tuning/record.py.
 """
 
 from __future__ import annotations

@@ -20,6 +20,8 @@ from eyebright.run_paths import check_free, seed_path
 from eyebright.run_series import Part, check_flags, forget_results_of_missing, train_parts
 from eyebright.settings import Settings
 from eyebright.training import trainer
+from eyebright.training.environment import FILE as ENVIRONMENT
+from eyebright.training.environment import first_environment
 from eyebright.training.learnt_images import FILE, image_keys
 from eyebright.training.origins import kept_origins, load_origins
 from eyebright.training.preparation import settle
@@ -78,7 +80,9 @@ def train_seeds(
     origins = load_origins(settings, dataset, image_keys(dataset), [split], console)
     settings, reason = settle(settings, dataset, split.train, origins.pretrained)
     record = DataRecord.of(dataset, split, seeds=seeds)
-    series = RunDirectory.create(run_dir, settings, record, {FILE: origins.learnt.to_bytes()})
+    series = RunDirectory.create(
+        run_dir, settings, record, {FILE: origins.learnt.to_bytes(), ENVIRONMENT: first_environment(settings)}
+    )
     say_settings(console, settings, dataset, reason)
     say_split(console, split)
     with series.locked():

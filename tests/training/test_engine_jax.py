@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -155,11 +156,37 @@ def test_a_run_begun_on_one_backend_goes_on_on_the_other(finished, go_back, tmp_
 
 def test_a_resumed_run_stays_on_its_backend_to_the_bit(finished, go_back, tmp_path):
     copy = go_back(Run(finished[0] / "jax", {}), tmp_path / "run", 20)
-    environment = {key: value for key, value in os.environ.items() if key != "KERAS_BACKEND"}
-    subprocess.run(
-        [sys.executable, "-m", "eyebright", "train", "--resume", copy, "--quiet"], check=True, env=environment
-    )
+    without_choice("train", "--resume", copy, "--quiet")
     assert results_of(copy)["weights_sha256"] == results_of(finished[0] / "jax")["weights_sha256"]
+
+
+SHORT = ("--model", "softmax", "--batch-size", "100")
+
+
+def without_choice(*arguments):
+    """`eyebright`, that nothing tells which backend to compute on."""
+    environment = {key: value for key, value in os.environ.items() if key != "KERAS_BACKEND"}
+    subprocess.run([sys.executable, "-m", "eyebright", *arguments], check=True, env=environment)
+
+
+def test_several_seeds_that_are_resumed_stay_on_their_backend(tmp_path):
+    path = tmp_path / "seeds"
+    cli("train", "digits", *SHORT, "--max-steps", "4", "--seeds", "2", "--backend", "jax", "--run-dir", path)
+    (path / "results.json").unlink()
+    shutil.rmtree(path / "seed-1")
+    without_choice("train", "--resume", path, "--quiet")
+    assert [results_of(path / name)["backend"] for name in ("seed-0", "seed-1")] == ["jax", "jax"]
+
+
+def test_a_search_and_the_range_test_compute_on_the_backend_that_is_asked_for(tmp_path):
+    path, chart = tmp_path / "search", tmp_path / "chart.png"
+    length = ("--epochs", "1", "--trials", "1", "--no-refit")
+    without_choice("tune", "digits", *SHORT, *length, "--backend", "jax", "--run-dir", path, "--quiet")
+    without_choice("tune", "--resume", path, "--trials", "2", "--quiet")
+    (best,) = path.glob("best-trial-*")
+    assert results_of(best)["backend"] == "jax"
+    done = run("-m", "eyebright", "find-lr", "digits", *SHORT, "--steps", "20", "--backend", "jax", "-o", chart)
+    assert " --backend jax" in done.stdout.splitlines()[-1]
 
 
 def test_killed_and_resumed_it_comes_to_the_same_bits(finished, tmp_path, start_program, newest_checkpoint):

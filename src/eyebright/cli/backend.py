@@ -26,7 +26,8 @@ def choose_backend(backend: str | None, run: Path | None = None) -> None:
 
     Args:
         backend: what the user asks for; None asks for the best there is.
-        run: a run that is gone on with or trained again, to the bit if it is on the same backend.
+        run: a run, or a directory of several, that is gone on with or trained again, to the bit if it is on the same
+            backend.
 
     A name that is none is refused where the library is imported.
     """

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
+from eyebright.cli.backend import Backend, choose_backend
 from eyebright.cli.flags import with_settings_flags
 from eyebright.cli.options import DataDir
 from eyebright.cli.output import check_png, console_for, print_json_line
@@ -30,6 +31,7 @@ def find_lr(
     end: Annotated[float, typer.Option(help="Learning rate of the last step.")] = 10.0,
     steps: Annotated[int, typer.Option(min=20, max=1000, help="How many learning rates to try.")] = 100,
     output: Annotated[Path, typer.Option("-o", "--output", help="The chart (PNG).")] = Path("find-lr.png"),
+    backend: Backend = None,
     data_dir: DataDir = None,
     json: Annotated[
         bool, typer.Option("--json", help="Print the outcome as one line of JSON; what is for people goes to stderr.")
@@ -43,6 +45,7 @@ def find_lr(
     at every rate. Only training images are looked at, and no run is made. Flags that say how long a run is and how its
     learning rate changes play no part in the test; they are repeated in the command that it suggests.
     """
+    choose_backend(backend)
     # What can be wrong with the command is found out before anything large is imported or read.
     from eyebright.presets import resolve_settings
 
@@ -59,7 +62,8 @@ def find_lr(
     test = find_learning_rate(settings, dataset, start=start, end=end, steps=steps, console=console)
     title = f"{dataset.name}, {settings.model}, {settings.optimizer}, batches of {settings.batch_size}"
     draw_rate_test(test, output, title)
-    train = _train_command(data, config, data_dir, {**flags, "learning_rate": test.suggestion})
+    chosen = {**flags, "learning_rate": test.suggestion, "backend": backend}
+    train = _train_command(data, config, data_dir, chosen)
     say(console, f"Suggested learning rate: {test.suggestion:g}")
     say(console, f"The chart is in {output}. Train with the suggestion:\n  {train}")
     if json:

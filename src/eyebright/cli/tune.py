@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
 
 import typer
 
+from eyebright.cli.backend import Backend, choose_backend
 from eyebright.cli.flags import with_settings_flags
 from eyebright.cli.options import DataDir, Ray
 from eyebright.cli.output import console_for, print_json_line
@@ -98,6 +99,7 @@ def tune(
             metavar="DIR", help="Go on with this search; --trials and --minutes, of all of it, make it longer."
         ),
     ] = None,
+    backend: Backend = None,
     data_dir: DataDir = None,
     quiet: Annotated[bool, typer.Option("--quiet", help="Print nothing but errors.")] = False,
     json: Annotated[
@@ -116,6 +118,7 @@ def tune(
     """
     console = console_for(quiet=quiet, json=json)
     _check_extra(ray)
+    choose_backend(backend, resume)
     asked: dict[str, Any] = {
         "trials": trials,
         "minutes": minutes,

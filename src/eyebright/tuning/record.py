@@ -1,16 +1,17 @@
 """A search on disk: the files of its directory, and what was asked for.
 
-settings.toml   the settings around which it searches, of trial 0
-data.json       what its data are
-study.json      what was asked for: objective, space, sampler, trials, minutes
-study.db        Optuna's study: SQLite
-trials/         the runs of trials that are at work, or were when the search stopped
-best-trial-N/   the run of the best settings: trained once more, and the only one that meets the test images
-best.toml       these settings, for `eyebright train --config`
-front/          of several objectives, the settings of each trial of the Pareto front
-trials.csv      every trial
-results.json    written last: it marks a finished search
-report.html     what `eyebright report` makes of all this
+settings.toml     the settings around which it searches, of trial 0
+data.json         what its data are
+environment.json  what it was begun with
+study.json        what was asked for: objective, space, sampler, trials, minutes
+study.db          Optuna's study: SQLite
+trials/           the runs of trials that are at work, or were when the search stopped
+best-trial-N/     the run of the best settings: trained once more, and the only one that meets the test images
+best.toml         these settings, for `eyebright train --config`
+front/            of several objectives, the settings of each trial of the Pareto front
+trials.csv        every trial
+results.json      written last: it marks a finished search
+report.html       what `eyebright report` makes of all this
 
 One process alone, that which holds the directory's lock, writes the study; those that train tell it what came out. So
 whatever is written as running when a search is opened was broken off, without a heartbeat to say so, and is gone on

@@ -20,6 +20,8 @@ from eyebright.run_series import check_flags
 from eyebright.settings import Settings
 from eyebright.sources import as_text
 from eyebright.training import trainer
+from eyebright.training.environment import FILE as ENVIRONMENT
+from eyebright.training.environment import first_environment
 from eyebright.training.learnt_images import FILE, image_keys
 from eyebright.training.origins import kept_origins, load_origins
 from eyebright.training.preparation import settle
@@ -122,7 +124,7 @@ def tune(
         refit_validation=_refit_validation(given, settings.validation, split),
     )
     data = DataRecord.of(dataset, split).model_copy(update={"study": True})
-    files = {FILE: origins.learnt.to_bytes(), **first_files(record, settings)}
+    files = {FILE: origins.learnt.to_bytes(), ENVIRONMENT: first_environment(settings), **first_files(record, settings)}
     run = RunDirectory.create(run_dir, settings, data, files)
     _say_beginning(console, settings, space, split)
     with run.locked():
