@@ -16,6 +16,7 @@ import os
 import signal
 import sys
 import tempfile
+from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -76,7 +77,7 @@ def main() -> None:
     rows, all_kept = [], True
     for rung in rungs:
         seeds = range(arguments.seeds or rung.seeds)
-        climbs = [climb(rung, seed, arguments.data.resolve()) for seed in seeds]
+        climbs = [climb(rung.flags, seed, arguments.data.resolve()) for seed in seeds]
         kept = is_kept(rung, climbs)
         rows.append(row(rung, climbs, kept))
         all_kept = all_kept and kept
@@ -97,16 +98,14 @@ def parse_arguments() -> argparse.Namespace:
     return arguments
 
 
-def climb(rung: Rung, seed: int, data: Path) -> Climb:
-    command = [sys.executable, "-m", "eyebright", "train", str(data), *rung.flags, "--seed", str(seed)]
+@cache  # two rungs may be climbed by one command
+def climb(flags: tuple[str, ...], seed: int, data: Path) -> Climb:
+    command = [sys.executable, "-m", "eyebright", "train", str(data), *flags, "--seed", str(seed)]
     with tempfile.TemporaryDirectory() as directory:
         measured = run_measured([*command, "--run-dir", "run", "--json"], directory, timeout=LONGEST)
     results: dict[str, Any] = json.loads(measured.last_line)
-    print(
-        f"{rung.percent}%: seed {seed}: {results['test_accuracy']:.4f} in {measured.wall_seconds:.1f} s",
-        file=sys.stderr,
-        flush=True,
-    )
+    found = f"{results['test_accuracy']:.4f} in {measured.wall_seconds:.1f} s"
+    print(f"{' '.join(flags)}, seed {seed}: {found}", file=sys.stderr, flush=True)
     return Climb(results["test_accuracy"], measured.wall_seconds, results["train_seconds"], results["tta"])
 
 
