@@ -1,8 +1,9 @@
 """A copy of a run elsewhere, in object storage say, from which any machine can go on with it.
 
-It is one file, run.zip: the run's directory as of one moment. Storage shows the old file or the new one, so that the
-copy is always that of a run which could have been killed at that moment. In the run's directory copy.json says where
-the copy is, and has a number by which a copy is known to be of this run and of no other.
+It is one file, run.zip: the run's directory as of one moment. Object storage shows the old file or the new one, so that
+the copy is always that of a run which could have been killed at that moment. In the run's directory copy.json says
+where the copy is, and has a number by which a copy is known to be of this run and of no other. `training/copying.py`
+keeps it up to date.
 """
 
 from __future__ import annotations
@@ -12,44 +13,121 @@ import io
 import json
 import os
 import re
+import shutil
 import uuid
 import zipfile
-from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from types import TracebackType
-from typing import Any, NamedTuple, Self
+from typing import NamedTuple
 
-from eyebright.data.shards.places import FileMissingError, Place, place_of
-from eyebright.errors import EyebrightError, RunError, StorageError
-from eyebright.paths import expanded, is_url, whole_path
+from eyebright.data.places import FileMissingError, Place, place_of
+from eyebright.errors import RunError, SettingsError, StorageError
+from eyebright.paths import expanded, is_file, is_url, whole_path
 from eyebright.run_directory import RunDirectory
 from eyebright.run_paths import RunExistsError, is_run
-from eyebright.storage import cleaned_up, json_bytes, put_in_place, write_file
-from eyebright.stored_zip import is_whole, zip_bytes
+from eyebright.storage import cleaned_up, is_intact, json_bytes, put_in_place, write_file
+from eyebright.stored_zip import is_whole
 from eyebright.suggestions import command
 
-ARCHIVE = "run.zip"
-_RECORD, _RESULTS = "copy.json", "results.json"
-_CHECKPOINT = re.compile(r"checkpoints/step-(\d+)/.*")
+ARCHIVE, RECORD = "run.zip", "copy.json"
+_RESULTS, _CHECKPOINTS = "results.json", "checkpoints"
+_CHECKPOINT = re.compile(rf"{_CHECKPOINTS}/step-(\d+)/.*")
 
-Say = Callable[[str], None]
+
+class CopyRecord(NamedTuple):
+    """What a run's copy.json says: where the copy is, and the number that run and copy share."""
+
+    location: str
+    run: str
+
+    @classmethod
+    def new(cls, location: str) -> CopyRecord:
+        """That of a run which begins."""
+        return cls(_whole(location), uuid.uuid4().hex)
+
+    @classmethod
+    def of(cls, run: Path) -> CopyRecord | None:
+        """That of a run's directory; None where it has no copy.
+
+        Raises:
+            RunError: it cannot be read, or is damaged.
+        """
+        path = run / RECORD
+        try:
+            return cls.parse(path.read_bytes())
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise RunError(f"{path}: cannot be read, or damaged: {error}. Without it the run has no copy.") from error
+
+    @classmethod
+    def parse(cls, content: bytes) -> CopyRecord:
+        """That of a file's content."""
+        record = json.loads(content)
+        return cls(str(record["location"]), str(record["run"]))
+
+    def to_bytes(self) -> bytes:
+        """The content of the file."""
+        return json_bytes(self._asdict())
+
+
+class Progress(NamedTuple):
+    """How far a run is: the step of its newest checkpoint, and whether it is finished."""
+
+    step: int
+    finished: bool
+
+    @classmethod
+    def of(cls, names: Sequence[str]) -> Progress:
+        """By the names of its files."""
+        steps = [int(match[1]) for name in names if (match := _CHECKPOINT.fullmatch(name))]
+        return cls(max(steps, default=0), _RESULTS in names)
+
+
+class Copy(NamedTuple):
+    """A copy that was read: what messages call it, its bytes, the names of its files, and its record."""
+
+    where: str
+    content: bytes
+    names: list[str]
+    record: CopyRecord
+
+    @classmethod
+    def read(cls, place: Place) -> Copy:
+        """Read and verify one.
+
+        Raises:
+            FileMissingError: none is there.
+            DataError: it cannot be read.
+            StorageError: it is damaged, or something else.
+        """
+        where, content = place.where(ARCHIVE), place.read(ARCHIVE)
+        anew = "Remove it: --resume with the run's own directory makes it anew."
+        if not is_whole(content):
+            raise StorageError(f"{where}: damaged (it does not end with the SHA-256 of what it holds). {anew}")
+        try:
+            with zipfile.ZipFile(io.BytesIO(content)) as archive:
+                return cls(where, content, archive.namelist(), CopyRecord.parse(archive.read(RECORD)))
+        except (zipfile.BadZipFile, ValueError, KeyError, TypeError) as error:  # whole, and written by another
+            raise StorageError(f"{where}: no copy of a run: {error}. {anew}") from error
 
 
 def is_copy(location: str) -> bool:
     """Whether a location is where a copy of a run lies, rather than the directory of a run."""
-    return is_url(location) or (expanded(location) / ARCHIVE).is_file()
+    return is_url(location) or is_file(expanded(location) / ARCHIVE)
 
 
-def check_no_copy(location: str) -> None:
-    """Refuse a location where a copy of some run is already, or that cannot be read.
+def check_no_copy(location: str, run: Path) -> None:
+    """Refuse a place for the copy of a run that is to begin.
 
     Raises:
-        RunExistsError: one is there.
-        DataError: object storage denies, or does not answer.
-        SettingsError: a URL of a kind that is not known.
+        RunExistsError: there is one of some run already.
+        SettingsError: it is within the run's directory, or a URL of a kind that is not known.
         MissingExtraError: what that kind needs is not installed.
+        DataError: object storage denies, or does not answer.
     """
+    if not is_url(location) and Path(whole_path(location)).is_relative_to(whole_path(run)):
+        raise SettingsError(f"--copy-to {location}: within the run's own directory. Name another place.")
     place = place_of(location)
     with contextlib.suppress(FileMissingError):
         place.read(ARCHIVE)
@@ -59,103 +137,10 @@ def check_no_copy(location: str) -> None:
         )
 
 
-def begin_copy(run: Path, location: str) -> None:
-    """Note in a run's directory that a copy of it is to be kept.
-
-    Raises:
-        StorageError: a directory that cannot be made.
-    """
-    if not is_url(location):
-        location = whole_path(location)
-        try:
-            Path(location).mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise StorageError(f"{location}: the directory cannot be made: {error.strerror or error}.") from error
-    write_file(run / _RECORD, json_bytes({"location": location, "run": uuid.uuid4().hex}))
-
-
-def location_of(run: Path) -> str | None:
-    """Where the copy of a run is kept; None where there is none.
-
-    Raises:
-        RunError: its record is damaged.
-    """
-    record = _record(run)
-    return None if record is None else str(record["location"])
-
-
-class RunCopy:
-    """The copy of a run, brought up to date at the beginning, whenever it is asked for, and once more at the end.
-
-    Between these two a transfer runs beside the training, which never waits for it: while one is under way, another is
-    not begun. One that fails is told of, and the next tries again. Of a run that has no copy nothing is done.
-
-    Args:
-        run: the run's directory, whose lock is held.
-        say: shows a person a message.
-    """
-
-    def __init__(self, run: Path, say: Say) -> None:
-        self._run, self._say = run, say
-        location = location_of(run)
-        self._place = None if location is None else place_of(location)
-        self._pool = ThreadPoolExecutor(1, "copy")
-        self._transfer: Future[None] | None = None
-        self._there = b""  # what the copy is, as far as this process knows
-
-    def __enter__(self) -> Self:
-        if self._place is not None:
-            with contextlib.suppress(FileMissingError):
-                self._there = _same_run(self._place, self._run).content
-            self._transfer_now()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        try:
-            if self._place is not None:
-                self._end_transfer()
-                self._transfer_now()
-        except EyebrightError as failure:
-            if error is None:
-                raise
-            self._say(str(failure))  # what stopped the training is more important
-        finally:
-            self._pool.shutdown()
-
-    def update(self) -> None:
-        """Begin to bring the copy up to date, unless that is being done."""
-        if self._place is not None and (self._transfer is None or self._transfer.done()):
-            self._end_transfer()
-            self._transfer = self._pool.submit(self._put, self._place, _snapshot(self._run))
-
-    def _end_transfer(self) -> None:
-        """Wait for the transfer that is under way, and tell if it fails."""
-        try:
-            if self._transfer is not None:
-                self._transfer.result()
-        except EyebrightError as error:
-            self._say(f"The run's copy is not up to date: {error}")
-        self._transfer = None
-
-    def _transfer_now(self) -> None:
-        try:
-            self._put(self._place, _snapshot(self._run))
-        except StorageError as error:
-            raise StorageError(
-                f"{error}\nThe run itself is whole in {self._run}. {command('train', '--resume', self._run)} brings "
-                f"its copy up to date; without the file {self._run / _RECORD} none is kept."
-            ) from error
-
-    def _put(self, place: Place | None, content: bytes) -> None:
-        if place is not None and content != self._there:
-            place.write(ARCHIVE, content)
-            self._there = content
-
-
 def fetch_run(location: str, path: Path) -> None:
     """Bring a run from its copy to a directory, unless the same run is there and is as far.
+
+    Where it is there and is not, its files are replaced, and those that the copy does not have are kept.
 
     Args:
         location: where the copy lies.
@@ -167,18 +152,24 @@ def fetch_run(location: str, path: Path) -> None:
         StorageError: the copy is damaged, or cannot be written here.
         DataError: it is not there, or cannot be read.
     """
-    copy = _read(place_of(location))
+    copy = Copy.read(place_of(location))
+    record = copy.record._replace(location=_whole(location))  # the place may have another name on this machine
     if not os.path.lexists(path):
-        _unpack(copy, path)
+        with _unpacked(copy, path) as temporary:
+            write_file(temporary / RECORD, record.to_bytes())
+            temporary.rename(path)
         return
-    record = _record(path)
-    if record is None or record["run"] != copy.run:
+    own = CopyRecord.of(path)
+    if own is None or own.run != record.run:
         raise RunExistsError(
             f"{path}: exists already, and is not the run of {copy.where}. Name another directory: --run-dir."
         )
-    if _progress(copy.names) > _progress(_files(path)):
-        with RunDirectory.open_any(path).locked():
-            _unpack(copy, path)
+    with RunDirectory.open_any(path).locked():
+        if Progress.of(copy.names) > Progress.of(files_of(path)):
+            with _unpacked(copy, path) as temporary:
+                write_file(temporary / RECORD, record.to_bytes())
+                _keep_others(path, temporary)
+                put_in_place(temporary, path)
 
 
 def unpack_copy(location: str, path: Path) -> None:
@@ -188,52 +179,24 @@ def unpack_copy(location: str, path: Path) -> None:
         StorageError: it is damaged, or cannot be written here.
         DataError: it is not there, or cannot be read.
     """
-    _unpack(_read(place_of(location)), path)
+    with _unpacked(Copy.read(place_of(location)), path) as temporary:
+        temporary.rename(path)
 
 
-class _Copy(NamedTuple):
-    """A copy that was read: where from, its bytes, the names of its files, and the number that its run has."""
+def files_of(run: Path) -> list[str]:
+    """The names of a run's files, without those of damaged checkpoints.
 
-    where: str
-    content: bytes
-    names: list[str]
-    run: str
-
-
-def _read(place: Place) -> _Copy:
-    where, content = place.where(ARCHIVE), place.read(ARCHIVE)
-    if not is_whole(content):
-        raise StorageError(f"{where}: damaged (it does not end with the SHA-256 of what it holds).")
-    try:
-        with zipfile.ZipFile(io.BytesIO(content)) as archive:
-            return _Copy(where, content, archive.namelist(), str(json.loads(archive.read(_RECORD))["run"]))
-    except (zipfile.BadZipFile, ValueError, KeyError, TypeError) as error:  # whole, and written by another
-        raise StorageError(f"{where}: no copy of a run: {error}.") from error
-
-
-def _same_run(place: Place, run: Path) -> _Copy:
-    """The copy of a run, which must be of this one, and not further.
-
-    Raises:
-        RunError: it is of another by now, or has got further, on another machine.
+    A name that begins with a dot is that of a file which is not finished, or of a lock.
     """
-    copy, record = _read(place), _record(run) or {}
-    if copy.run != record.get("run"):
-        raise RunError(
-            f"{copy.where}: by now a copy of another run than {run}. Without the file {run / _RECORD} this one is gone "
-            "on with, and has no copy."
-        )
-    there, here = _progress(copy.names), _progress(_files(run))
-    if there > here:
-        raise RunError(
-            f"{run}: its copy {copy.where} has got further, to step {there[0]}; this directory is at step {here[0]}. "
-            f"Go on with the copy: {command('train', '--resume', record['location'])}"
-        )
-    return copy
+    damaged = {path for path in run.glob(f"{_CHECKPOINTS}/step-*") if not is_intact(path)}
+    paths = [path for path in run.rglob("*") if path.is_file() and path.parent not in damaged]
+    names = [path.relative_to(run) for path in paths]
+    return [name.as_posix() for name in names if not any(part.startswith(".") for part in name.parts)]
 
 
-def _unpack(copy: _Copy, path: Path) -> None:
-    """Put the directory in its place, whole or not at all."""
+@contextlib.contextmanager
+def _unpacked(copy: Copy, path: Path) -> Iterator[Path]:
+    """A directory beside a path with what a copy holds, to be given its name; nothing is left of it after an error."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}.fetching")
     try:
         with cleaned_up(temporary), zipfile.ZipFile(io.BytesIO(copy.content)) as archive:
@@ -241,37 +204,18 @@ def _unpack(copy: _Copy, path: Path) -> None:
             archive.extractall(temporary)
             if not is_run(temporary):
                 raise StorageError(f"{copy.where}: no copy of a run (no settings.toml and data.json in it).")
-            put_in_place(temporary, path)
+            yield temporary
     except OSError as error:
         raise StorageError(f"{path}: cannot be written: {error.strerror or error}.") from error
 
 
-def _snapshot(run: Path) -> bytes:
-    """All files of a run, as they are now."""
-    try:
-        return zip_bytes({name: (run / name).read_bytes() for name in _files(run)})
-    except OSError as error:
-        raise StorageError(f"{error.filename}: cannot be read: {error.strerror}.") from error
+def _keep_others(old: Path, new: Path) -> None:
+    """Put the files of an old directory that are no part of the run, as far as the new one is, into the new one."""
+    for name in files_of(old):
+        if not _CHECKPOINT.fullmatch(name) and not (new / name).exists():
+            (new / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(old / name, new / name)
 
 
-def _files(run: Path) -> list[str]:
-    """The files of a run; a name that begins with a dot is that of one which is not finished, or of a lock."""
-    names = (path.relative_to(run) for path in run.rglob("*") if path.is_file())
-    return [name.as_posix() for name in names if not any(part.startswith(".") for part in name.parts)]
-
-
-def _progress(names: list[str]) -> tuple[int, bool]:
-    """How far a run is, by the names of its files: the step of its newest checkpoint, and whether it is finished."""
-    steps = [int(match[1]) for name in names if (match := _CHECKPOINT.fullmatch(name))]
-    return max(steps, default=0), _RESULTS in names
-
-
-def _record(run: Path) -> dict[str, Any] | None:
-    path = run / _RECORD
-    try:
-        record = json.loads(path.read_bytes())
-        return {"location": record["location"], "run": record["run"]}
-    except FileNotFoundError:
-        return None
-    except (OSError, ValueError, TypeError, KeyError) as error:
-        raise RunError(f"{path}: cannot be read, or damaged: {error}. Without it the run has no copy.") from error
+def _whole(location: str) -> str:
+    return location if is_url(location) else whole_path(location)

@@ -134,6 +134,17 @@ def read_directory(directory: Path, *, kind: str, version: int) -> dict[str, byt
     return verified_parts(directory, _read, kind=kind, version=version)
 
 
+def is_intact(directory: Path) -> bool:
+    """Whether a directory has a manifest, of any kind, and every part is as it says."""
+    try:
+        manifest = _unsealed(directory / MANIFEST, _read(directory / MANIFEST))
+        for name, expected in manifest["files"].items():
+            _verified(directory / name, _read, **expected)
+    except (StorageError, KeyError, TypeError, AttributeError):
+        return False
+    return True
+
+
 def manifest_bytes(
     parts: Mapping[str, bytes], *, kind: str, version: int, versions: Mapping[str, str] | None = None
 ) -> bytes:

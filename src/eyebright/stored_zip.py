@@ -7,11 +7,10 @@ zip format's own records, or in the comment.
 
 from __future__ import annotations
 
+import hashlib
 import io
 import zipfile
 from collections.abc import Mapping
-
-from eyebright import storage
 
 _DATE = (1980, 1, 1, 0, 0, 0)  # the first that a zip can have
 _MODE = 0o644 << 16
@@ -31,10 +30,12 @@ def zip_bytes(members: Mapping[str, bytes]) -> bytes:
             member.create_system, member.external_attr = 3, _MODE  # Unix, wherever it is written
             archive.writestr(member, content)
         archive.comment = bytes(_SHA256_DIGITS)  # room for what comes there
-    content = buffer.getvalue()[:-_SHA256_DIGITS]
-    return content + storage.sha256(content).encode()
+    file = buffer.getbuffer()
+    file[-_SHA256_DIGITS:] = hashlib.sha256(file[:-_SHA256_DIGITS]).hexdigest().encode()
+    return bytes(file)
 
 
 def is_whole(content: bytes) -> bool:
     """Whether bytes end with the SHA-256 of those before them."""
-    return storage.sha256(content[:-_SHA256_DIGITS]).encode() == content[-_SHA256_DIGITS:]
+    digest = hashlib.sha256(memoryview(content)[:-_SHA256_DIGITS]).hexdigest()
+    return digest.encode() == content[-_SHA256_DIGITS:]

@@ -11,12 +11,14 @@ from functools import partial
 import pytest
 from rich.console import Console
 
-from eyebright import cli, run_copy
-from eyebright.data.shards.places import ObjectStorage, Patience, place_of
-from eyebright.errors import DataError, RunError, StorageError, TrainingInterrupted
-from eyebright.run_copy import ARCHIVE, RunCopy, fetch_run
+from eyebright import cli
+from eyebright.data.places import ObjectStorage, Patience, place_of
+from eyebright.errors import DataError, RunError, SettingsError, StorageError, TrainingInterrupted
+from eyebright.run_copy import ARCHIVE, fetch_run
 from eyebright.run_paths import RunExistsError
 from eyebright.stored_zip import zip_bytes
+from eyebright.training import copying
+from eyebright.training.copying import RunCopy
 from eyebright.training.trainer import resume, train
 
 
@@ -101,6 +103,9 @@ def test_going_on_beside_a_copy_of_another_run_is_refused(copied, make_settings,
         resume(run.path, dataset)
     with pytest.raises(RunExistsError, match=r"is not the run of .*run\.zip\. Name another directory: --run-dir\."):
         fetch_run(str(tmp_path / "copy"), run.path)
+    with pytest.raises(RunError, match="by now a copy of another run"):
+        resume(run.path, dataset, flags={"max_steps": 60})
+    assert (run.path / "results.json").exists()
     (run.path / "copy.json").unlink()
     assert resume(run.path, dataset).results == run.results
 
@@ -128,7 +133,7 @@ def test_a_damaged_copy_is_named_and_nothing_is_left_of_it(copied, flip_bit, tmp
     copied()
     archive = tmp_path / "copy" / ARCHIVE
     flip_bit(archive, 8 * (position % archive.stat().st_size))
-    with pytest.raises(StorageError, match=r"copy/run\.zip: damaged"):
+    with pytest.raises(StorageError, match=r"copy/run\.zip: damaged .* Remove it: --resume with the run's own "):
         fetch_run(str(tmp_path / "copy"), tmp_path / "fetched")
     archive.write_bytes(zip_bytes({"copy.json": b'{"run": "a"}', "settings.toml": b""}))
     with pytest.raises(StorageError, match="no copy of a run"):
@@ -137,6 +142,53 @@ def test_a_damaged_copy_is_named_and_nothing_is_left_of_it(copied, flip_bit, tmp
     with pytest.raises(StorageError, match="no copy of a run"):
         fetch_run(str(tmp_path / "copy"), tmp_path / "fetched")
     assert not [path for path in tmp_path.iterdir() if "fetch" in path.name or path.name == "outside"]
+
+
+def test_a_run_with_a_copy_is_made_longer_and_so_is_the_copy(dataset, make_settings, tmp_path):
+    copy, settings = str(tmp_path / "copy"), make_settings(max_steps=30, schedule="constant")
+    run = train(settings, dataset, tmp_path / "run", copy_to=copy)
+    longer = resume(run.path, dataset, flags={"max_steps": 40})
+    fetch_run(copy, tmp_path / "fetched")
+    assert resume(tmp_path / "fetched", dataset).results == longer.results
+    assert longer.results["steps"] == 40
+
+
+def test_the_copy_saves_a_run_whose_checkpoints_were_damaged(copied, go_back, flip_bit, dataset, tmp_path):
+    """They are never put over the copy's."""
+    run = copied()
+    archive = tmp_path / "copy" / ARCHIVE
+    before = archive.read_bytes()
+    behind = go_back(run, tmp_path / "behind", 30)
+    (behind / "notes.txt").write_text("mine")
+    for path in behind.glob("checkpoints/step-*/variables.npz"):
+        flip_bit(path, 8 * 100)
+    with pytest.raises(RunError, match=r"has got further, to step 30; this directory is at step 0"):
+        resume(behind, dataset)
+    assert archive.read_bytes() == before
+    fetch_run(str(tmp_path / "copy"), behind)
+    assert resume(behind, dataset).results == run.results
+    assert (behind / "notes.txt").read_text() == "mine"
+
+
+def test_a_copy_that_was_moved_is_gone_on_with_where_it_is(copied, dataset, tmp_path):
+    run = copied()
+    (tmp_path / "copy").rename(tmp_path / "moved")
+    fetch_run(str(tmp_path / "moved"), tmp_path / "fetched")
+    assert resume(tmp_path / "fetched", dataset).results == run.results
+    assert not (tmp_path / "copy").exists()
+
+
+def test_a_copy_within_its_own_run_is_refused(dataset, make_settings, tmp_path):
+    for place in (tmp_path / "run", tmp_path / "run" / "copies" / ".." / "a"):
+        with pytest.raises(SettingsError, match="within the run's own directory"):
+            train(make_settings(), dataset, tmp_path / "run", copy_to=str(place))
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_bucket_that_is_not_there_leaves_no_run(s3, dataset, make_settings, tmp_path):
+    with pytest.raises(StorageError, match=r"no-such-bucket/a/run\.zip: cannot be written: there is no such place"):
+        train(make_settings(), dataset, tmp_path / "run", copy_to="s3://no-such-bucket/a")
+    assert not list(tmp_path.iterdir())
 
 
 def test_storage_that_denies_is_refused_before_there_is_a_run(s3, dataset, make_settings, tmp_path):
@@ -151,7 +203,7 @@ def test_storage_that_fails_on_the_way_is_told_of_and_the_run_is_whole(
 ):
     """From the tenth step on nobody may do anything any more."""
     quick = Patience(attempts=2, pause_seconds=0.01, connect_seconds=2.0, read_seconds=2.0)
-    monkeypatch.setattr(run_copy, "place_of", partial(ObjectStorage, patience=quick))
+    monkeypatch.setattr(copying, "place_of", partial(ObjectStorage, patience=quick))
     update, said = RunCopy.update, io.StringIO()
 
     def deny(self):
@@ -177,16 +229,16 @@ def test_training_does_not_wait_for_a_slow_transfer(monkeypatch, copied, dataset
     end, written = threading.Event(), []
     put, leave = RunCopy._put, RunCopy.__exit__
 
-    def slow(self, place, content):
-        if written and threading.current_thread() is not threading.main_thread():
+    def slow(self, files):
+        if threading.current_thread() is not threading.main_thread():
             assert end.wait(60)
         written.append(threading.current_thread() is threading.main_thread())
-        put(self, place, content)
+        put(self, files)
 
     monkeypatch.setattr(RunCopy, "_put", slow)
     monkeypatch.setattr(RunCopy, "__exit__", lambda *arguments: (end.set(), leave(*arguments))[1])
     copied()
-    assert written == [True, False, True]  # of six checkpoints, that whose transfer took until the end
+    assert written == [True, True, False, True]  # of six checkpoints, that whose transfer took until the end
     fetch_run(str(tmp_path / "copy"), tmp_path / "fetched")
     assert content(tmp_path / "fetched") == visible(content(tmp_path / "run"))
 
@@ -195,14 +247,15 @@ def test_the_copy_of_a_run_that_was_stopped_can_fail_without_hiding_why(monkeypa
     said = io.StringIO()
 
     def stop(self):
-        (tmp_path / "copy" / ARCHIVE).unlink()
-        (tmp_path / "copy").rmdir()
+        shutil.rmtree(tmp_path / "copy")
+        (tmp_path / "copy").touch()
         raise TrainingInterrupted("stopped", signal.SIGTERM)
 
     monkeypatch.setattr(RunCopy, "update", stop)
     with pytest.raises(TrainingInterrupted, match="stopped"):
         copied(console=Console(file=said, width=1000))
-    assert "cannot be written" in said.getvalue()
+    assert "copy: the directory cannot be made: File exists." in said.getvalue()
+    assert "The run itself is whole in" in said.getvalue()
 
 
 @pytest.mark.parametrize(
@@ -220,8 +273,10 @@ def test_the_copy_of_a_run_that_was_stopped_can_fail_without_hiding_why(monkeypa
         (("--resume", "run", "--copy-to", "copy"), "--copy-to copy: has no meaning beside --resume"),
         (("--resume", "run", "--run-dir", "other"), "--run-dir other: has no meaning beside --resume"),
         (("--resume", "s3://bucket/none"), "s3://bucket/none/run.zip: missing"),
+        (("--resume", 300 * "a"), "RunError: "),
+        (("--copy-to", 300 * "a"), "File name too long"),
     ],
-    ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
+    ids=lambda value: " ".join(value)[:30] if isinstance(value, tuple) else "",
 )
 def test_what_cannot_be_is_refused(s3, monkeypatch, capsys, tmp_path, arguments, message):
     monkeypatch.chdir(tmp_path)
@@ -230,4 +285,4 @@ def test_what_cannot_be_is_refused(s3, monkeypatch, capsys, tmp_path, arguments,
         cli.main()
     assert end.value.code == 2
     assert message in capsys.readouterr().err
-    assert not list(tmp_path.iterdir())
+    assert not [path for path in tmp_path.rglob("*") if path.is_file()]

@@ -15,7 +15,8 @@ Backend = Annotated[
     typer.Option(
         metavar="tensorflow|jax",
         help="What computes. If not given: what the variable KERAS_BACKEND says; of a resumed run, what it was trained "
-        "with last; jax where it finds a GPU or TPU (and the extra jax is installed), otherwise tensorflow.",
+        "with last (of several runs, or a search, what they were begun with); jax where it finds a GPU or TPU (and the "
+        "extra jax is installed), otherwise tensorflow.",
         show_default=False,
     ),
 ]

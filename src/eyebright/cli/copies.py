@@ -3,32 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from rich.console import Console
 
 
-def check_copy(copy_to: str | None, several: Mapping[str, object]) -> None:
-    """Refuse a place where the copy of a run cannot be kept.
+def check_several(copy_to: str | None, several: Mapping[str, object]) -> None:
+    """Refuse the copy of several runs.
 
     Args:
-        copy_to: where it is to be; None for none.
+        copy_to: where a copy is to be; None for none.
         several: the options that train several runs, by the words of the command.
 
     Raises:
-        EyebrightError: see `check_no_copy`, and one of these options.
+        SettingsError: both are given.
     """
-    if copy_to is None:
-        return
     from eyebright.errors import SettingsError
-    from eyebright.run_copy import check_no_copy
 
     for option, is_given in several.items():
-        if is_given:
+        if copy_to is not None and is_given:
             raise SettingsError(f"--copy-to {copy_to}: a copy of one run is kept. Leave it out, or {option}.")
-    check_no_copy(copy_to)
 
 
 def run_to_resume(resume: str, run_dir: Path | None, excluded: Mapping[str, object], console: Console | None) -> Path:
@@ -45,7 +41,7 @@ def run_to_resume(resume: str, run_dir: Path | None, excluded: Mapping[str, obje
         EyebrightError: see `fetch_run`.
     """
     from eyebright.errors import RunError
-    from eyebright.paths import expanded
+    from eyebright.paths import expanded, is_url, whole_path
     from eyebright.run_copy import fetch_run, is_copy
     from eyebright.training.progress import say
 
@@ -55,7 +51,7 @@ def run_to_resume(resume: str, run_dir: Path | None, excluded: Mapping[str, obje
             raise RunError(f"{option}: has no meaning beside --resume, which goes on with a run as it is.")
     if not copied:
         return expanded(resume)
-    path = run_dir or Path("runs") / PurePosixPath(resume).name
+    path = run_dir or Path("runs") / Path(resume if is_url(resume) else whole_path(resume)).name
     say(console, f"Fetching the run to {path}")
     fetch_run(resume, path)
     return path

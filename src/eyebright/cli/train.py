@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from eyebright.cli.backend import Backend, choose_backend
-from eyebright.cli.copies import check_copy, run_to_resume
+from eyebright.cli.copies import check_several, run_to_resume
 from eyebright.cli.flags import with_settings_flags
 from eyebright.cli.folds import check_folds, summarise_folds
 from eyebright.cli.options import DataDir
@@ -54,7 +54,8 @@ def train(
     run_dir: Annotated[
         Path | None,
         typer.Option(
-            help="Directory of the run; must not exist. [default: runs/<date>-<time>-<data>-<model>]",
+            help="Directory of the run; must not exist. [default: runs/<date>-<time>-<data>-<model>] With --resume COPY "
+            "the run is fetched to it; the default is then runs/<last part of COPY>.",
             show_default=False,
         ),
     ] = None,
@@ -63,7 +64,7 @@ def train(
         typer.Option(
             metavar="RUN_DIR|COPY",
             help="Go on with this run from its newest checkpoint. It may be where --copy-to kept a copy (a URL, a "
-            "directory): it is then fetched to --run-dir [default: runs/<last part of COPY>].",
+            "directory), on this machine or another.",
             show_default=False,
         ),
     ] = None,
@@ -124,7 +125,7 @@ def train(
     else:
         choose_backend("jax" if team else backend)
         check_folds(folds, flags, seeds)
-        check_copy(copy_to, several)
+        check_several(copy_to, several)
         run = _train(data, data_dir, config, run_dir, flags, folds, seeds, team, copy_to, console, strict=strict)
     kinds: dict[str, Callable[[Any, Console | None], None]] = {"folds": summarise_folds, "seeds": summarise_seeds}
     next((say for kind, say in kinds.items() if kind in run.results), _summarise)(run, console)
@@ -157,6 +158,10 @@ def _train(
 
     path = run_dir or default_path(resolved.settings, datetime.now().astimezone())
     check_free(path)
+    if copy_to is not None:
+        from eyebright.run_copy import check_no_copy
+
+        check_no_copy(copy_to, path)
     dataset, _, settings = load_fitted(resolved, data_dir, console, progress=console is not None, folds=folds)
     _check(dataset, settings, data_dir, console, strict=strict)
     settings = with_whole_paths(settings)

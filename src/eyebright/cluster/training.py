@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import sys
 import time
@@ -18,9 +17,9 @@ from eyebright.cluster.group import Group, Share
 from eyebright.cluster.worker import Finished, Lost, Task, Terminal
 from eyebright.data.dataset import Dataset
 from eyebright.data.passing import packed
-from eyebright.data.shards.places import FileMissingError
-from eyebright.errors import ClusterError, SettingsError, TrainingInterrupted
-from eyebright.run_copy import fetch_run, location_of
+from eyebright.data.places import FileMissingError
+from eyebright.errors import ClusterError, EyebrightError, SettingsError, TrainingInterrupted
+from eyebright.run_copy import CopyRecord, fetch_run
 from eyebright.run_paths import is_run
 from eyebright.settings import Settings
 from eyebright.training.interrupts import Interrupts
@@ -75,7 +74,8 @@ def train_together(
     share = _share(workers, threads)
     began = time.perf_counter() if started is None else started
     values = ray.put(packed(dataset))
-    attempts, copy = _Attempts(run_dir), copy_to or location_of(run_dir)
+    attempts, record = _Attempts(run_dir), CopyRecord.of(run_dir)
+    copy = copy_to or (record and record.location)
     with Interrupts() as interrupts:
         while True:
             task = Task(
@@ -89,16 +89,27 @@ def train_together(
                 variables={name: value for name, value in os.environ.items() if name.startswith(_PASSED_ON)},
                 terminal=Terminal(console.is_terminal, console.width) if console is not None else None,
             )
-            with Group(workers, share, values, task) as group:
-                outcome = group.train(console, interrupts)
-            if copy is not None:  # the first worker may have written to another machine
-                with contextlib.suppress(FileMissingError):  # lost before there was one
-                    fetch_run(copy, run_dir)
+            try:
+                with Group(workers, share, values, task) as group:
+                    outcome = group.train(console, interrupts)
+            finally:
+                _fetch(copy, run_dir, console)
             if isinstance(outcome, Finished):
                 return TrainedRun(run_dir, outcome.results)
             say(console, outcome.why)
             step = attempts.count_failure(outcome, interrupts)
             say(console, f"All {workers} workers start again" + (f", from step {step}" if step else ""))
+
+
+def _fetch(copy: str | None, run_dir: Path, console: Console | None) -> None:
+    """Bring here what the first worker may have written to the disk of another machine."""
+    try:
+        if copy is not None:
+            fetch_run(copy, run_dir)
+    except FileMissingError:  # it was lost before there was a copy
+        pass
+    except EyebrightError as error:  # which must not hide how the training ended
+        say(console, f"The run is not brought here: {error}")
 
 
 class _Attempts:

@@ -6,6 +6,7 @@ is there to say so.
 
 from __future__ import annotations
 
+import contextlib
 import io
 import multiprocessing
 import os
@@ -24,6 +25,7 @@ from rich.console import Console
 
 from eyebright.cluster.connection import enter
 from eyebright.data.passing import unpacked
+from eyebright.data.places import FileMissingError
 from eyebright.errors import EyebrightError
 from eyebright.parent import when_parent_ends
 from eyebright.run_copy import fetch_run, unpack_copy
@@ -181,7 +183,8 @@ def _lead(task: Task, values: dict[str, Any], connection: Connection, started: f
     dataset = unpacked(values)
     if task.settings is None:
         if task.copy is not None:
-            fetch_run(task.copy, task.path)
+            with contextlib.suppress(FileMissingError):  # then it is made anew, of the run that is here
+                fetch_run(task.copy, task.path)
         return trainer.resume(task.path, dataset, flags=task.flags, console=console, started=started).results
     run = trainer.train(task.settings, dataset, task.path, console=console, started=started, copy_to=task.copy)
     return run.results

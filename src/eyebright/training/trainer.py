@@ -22,12 +22,13 @@ from eyebright.errors import TrainingInterrupted
 from eyebright.metrics.scores import accuracy_score, log_loss
 from eyebright.models.folding import fold
 from eyebright.models.network import model_weights
-from eyebright.run_copy import RunCopy, begin_copy, check_no_copy
+from eyebright.run_copy import RECORD, CopyRecord, check_no_copy
 from eyebright.run_directory import DataRecord, RunDirectory
 from eyebright.run_paths import check_free
 from eyebright.settings import Settings
 from eyebright.suggestions import command
 from eyebright.training.checkpoint import Checkpoints, TrainingState
+from eyebright.training.copying import RunCopy, begin_copy
 from eyebright.training.engine import Engine
 from eyebright.training.environment import FILE as ENVIRONMENT
 from eyebright.training.environment import first_environment, note_environment
@@ -110,7 +111,7 @@ def train(
     run_dir = Path(run_dir)
     check_free(run_dir)
     if copy_to is not None:
-        check_no_copy(copy_to)
+        check_no_copy(copy_to, run_dir)
     split = split_dataset(dataset, **settings.split)
     keys = image_keys(dataset)
     # What cannot be is refused before there is a directory.
@@ -119,6 +120,8 @@ def train(
     model = build(settings, dataset, origins.pretrained)
     learnt = LearntImages.of(dataset, keys, split) | origins.learnt
     records = {FILE: learnt.to_bytes(), ENVIRONMENT: first_environment(settings)}
+    if copy_to is not None:
+        records[RECORD] = CopyRecord.new(copy_to).to_bytes()
     run = RunDirectory.create(run_dir, settings, DataRecord.of(dataset, split, trial=trial), records)
     if title is None:
         say_settings(console, settings, dataset, reason)
@@ -126,9 +129,8 @@ def train(
         say_split(console, split)
     with run.locked():
         origins.keep(run)
-        if copy_to is not None:
-            begin_copy(run.path, copy_to)
-        return _train(run, model, origins, dataset, split, console, started, title)
+        copy = begin_copy(run.path, partial(say, console))
+        return _train(run, model, origins, dataset, split, copy, console, started, title)
 
 
 def resume(
@@ -154,7 +156,9 @@ def resume(
         title: as for `train`; a finished run is then not spoken of.
 
     Raises:
-        RunError: no run, other data, or settings that contradict the run's.
+        RunError: no run, other data, settings that contradict the run's, or a copy of it that has got further.
+        StorageError: the run or its copy cannot be written.
+        DataError: the copy cannot be read.
         CheckpointError: there are checkpoints and all of them are damaged.
     """
     started = time.perf_counter() if started is None else started
@@ -164,9 +168,10 @@ def resume(
         run.check_same_data(dataset)
         set_threads(run.settings.threads or available_threads())
         split = split_dataset(dataset, **run.settings.split)
+        copy = RunCopy(run.path, partial(say, console))
         settings = extended_settings(run, flags or {}, len(split.train))
         if settings == run.settings and run.results is not None:
-            with RunCopy(run.path, partial(say, console)):  # which a failing connection may have left behind
+            with copy:  # which a failing connection may have left behind
                 say(console if title is None else None, f"{run.path}: this run is finished.")
             return Run(run.path, run.results)
         if settings != run.settings:
@@ -174,7 +179,7 @@ def resume(
         origins = kept_origins(run, dataset, console)
         origins.keep(run)
         model = build(settings, dataset, origins.pretrained)
-        return _train(run, model, origins, dataset, split, console, started, title)
+        return _train(run, model, origins, dataset, split, copy, console, started, title)
 
 
 def _train(
@@ -183,6 +188,7 @@ def _train(
     origins: Origins,
     dataset: Dataset,
     split: Split,
+    copy: RunCopy,
     console: Console | None,
     started: float,
     title: str | None,
@@ -190,7 +196,7 @@ def _train(
     """Train from wherever the run's checkpoints are to its end, evaluate, and save the classifier. Hold the lock."""
     settings = run.settings
     checkpoints = Checkpoints(run.path / "checkpoints", settings.keep_checkpoints)
-    with Interrupts() as interrupts, RunCopy(run.path, partial(say, console)) as copy:
+    with Interrupts() as interrupts, copy:
         began = time.perf_counter()
         if not checkpoints.steps():  # later they hold what was measured; the average begins with it
             begin(model, settings, dataset, split.train, origins.pretrained, console)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from eyebright import Dataset
+from eyebright.data.places import Patience
 from eyebright.data.shards import ShardBatch
-from eyebright.data.shards.places import Patience
 
 QUICK = Patience(attempts=2, pause_seconds=0.01, connect_seconds=2.0, read_seconds=0.3)
 

@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 
 from eyebright import load_dataset
 from eyebright.data.audit import collect
+from eyebright.data.places import place_of
 from eyebright.data.shards import ShardSize, ShardStream, read_shards, write_shards
 from eyebright.data.shards.index import Shard, read_index
 from eyebright.data.shards.members import Sample, pack, unpack
-from eyebright.data.shards.places import place_of
 from eyebright.data.shards.reading import read_shard
 from eyebright.errors import DataError, ImageError, SettingsError
 from eyebright.picture_options import PictureOptions

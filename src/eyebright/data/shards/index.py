@@ -8,7 +8,7 @@ from typing import Annotated, Final, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from eyebright.data.dataset import SPLIT_NAMES
-from eyebright.data.shards.places import FileMissingError, Place
+from eyebright.data.places import FileMissingError, Place
 from eyebright.errors import DataError
 from eyebright.picture_options import Fit
 from eyebright.storage import json_bytes, sha256

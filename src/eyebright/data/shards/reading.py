@@ -19,10 +19,10 @@ from eyebright.data.dataset import Dataset
 from eyebright.data.decode import decode_image
 from eyebright.data.parallel import process_pool
 from eyebright.data.picture_sets import cached_dataset, dataset_of, split_code
+from eyebright.data.places import Place, place_of
 from eyebright.data.progress import say, shown
 from eyebright.data.shards.index import FILE, KIND, Shard, ShardIndex, read_index, verified_shard
 from eyebright.data.shards.members import NO_GROUP, Sample, unpack
-from eyebright.data.shards.places import Place, place_of
 from eyebright.data.workspace import cache_directory, locked
 from eyebright.errors import DataError, ImageError
 

@@ -17,10 +17,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eyebright.data.parallel import process_pool
+from eyebright.data.places import Patience, Place, place_of
 from eyebright.data.shards.index import Shard, ShardIndex, read_index
 from eyebright.data.shards.members import Sample
 from eyebright.data.shards.order import Rows, ShardOrder, lanes_for
-from eyebright.data.shards.places import Patience, Place, place_of
 from eyebright.data.shards.reading import decode_sample, read_shard, with_bytes
 from eyebright.errors import SettingsError
 

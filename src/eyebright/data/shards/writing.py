@@ -20,11 +20,11 @@ from eyebright.data.dataset import Dataset
 from eyebright.data.loading import load_dataset
 from eyebright.data.parallel import in_threads
 from eyebright.data.picture_files import kind_of
+from eyebright.data.places import FileMissingError, Place, place_of
 from eyebright.data.progress import shown
 from eyebright.data.readers import read_arrays
 from eyebright.data.shards.index import FILE, Shard, ShardIndex, Split
 from eyebright.data.shards.members import NO_GROUP, Sample, pack
-from eyebright.data.shards.places import FileMissingError, Place, place_of
 from eyebright.errors import DataError, SettingsError, StorageError
 from eyebright.paths import expanded, is_url
 from eyebright.picture_options import PictureOptions

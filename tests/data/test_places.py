@@ -13,13 +13,13 @@ from itertools import islice
 import pytest
 
 from eyebright import load_dataset
+from eyebright.data.places import ObjectStorage, Patience, place_of
 from eyebright.data.shards import ShardSize, ShardStream, write_shards
-from eyebright.data.shards.places import ObjectStorage, Patience, place_of
 from eyebright.errors import DataError, StorageError
 
-from ...conftest import use_endpoint
-from .conftest import QUICK, numbered
-from .test_writing import save
+from ..conftest import use_endpoint
+from .shards.conftest import QUICK, numbered
+from .shards.test_writing import save
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""Where shards lie: a directory, or object storage that fsspec reaches, with bounded patience.
+"""Where files lie: a directory, or object storage that fsspec reaches, with bounded patience.
 
 A place gives whole files and takes whole files. What is not there, what may not be read, and a server that is down or
 stalls are told apart, because what to do differs: only the last is tried again.
@@ -13,7 +13,7 @@ from typing import Any, NamedTuple, Protocol, TypeVar
 
 from eyebright.data.readers.files import read_bytes
 from eyebright.errors import DataError, EyebrightError, MissingExtraError, SettingsError, StorageError
-from eyebright.paths import expanded, is_url
+from eyebright.paths import exists, expanded, is_url
 from eyebright.storage import write_file
 
 Result = TypeVar("Result")
@@ -97,12 +97,16 @@ class Directory:
     def read(self, name: str) -> bytes:
         """See `Place`."""
         path = self._path / name
-        if not path.exists():
+        if not exists(path):
             raise FileMissingError(f"{path}: missing.")
         return read_bytes(path)
 
     def write(self, name: str, content: bytes) -> None:
         """See `Place`."""
+        try:
+            self._path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise StorageError(f"{self._path}: the directory cannot be made: {error.strerror or error}.") from error
         write_file(self._path / name, content)
 
 
@@ -159,6 +163,8 @@ class ObjectStorage:
             try:
                 return work()
             except FileNotFoundError as error:
+                if error_type is StorageError:
+                    raise StorageError(f"{where}: cannot be written: there is no such place. Is it right?") from error
                 raise FileMissingError(f"{where}: missing. Is the URL right, and all copied to it?") from error
             except Exception as error:  # there is no closed list of what file systems and their networks raise
                 reason = " ".join(str(error).split()) or type(error).__name__
