@@ -54,8 +54,8 @@ def train(
     run_dir: Annotated[
         Path | None,
         typer.Option(
-            help="Directory of the run; must not exist. [default: runs/<date>-<time>-<data>-<model>] With --resume COPY "
-            "the run is fetched to it; the default is then runs/<last part of COPY>.",
+            help="Directory of the run; must not exist. [default: runs/<date>-<time>-<data>-<model>] Of --resume COPY: "
+            "where the run is fetched to, otherwise to runs/<last part of COPY>.",
             show_default=False,
         ),
     ] = None,
