@@ -136,6 +136,50 @@ def test_a_signal_saves_everything_and_says_how_to_go_on(npz, space, tmp_path, s
     assert len({number for number, *_ in over(search)}) >= 6
 
 
+def is_gone(group):
+    try:
+        os.killpg(group, 0)
+    except ProcessLookupError:
+        return True
+    return False
+
+
+# Read by Python as it starts: the import of what trains takes a minute in the processes that others start.
+SLOW = """
+import multiprocessing, pathlib, sys, time
+
+class Slow:
+    def find_spec(name, path=None, target=None):
+        if name == "tensorflow" and multiprocessing.parent_process():
+            pathlib.Path(__file__).with_name("begun").touch()
+            time.sleep(60)
+
+sys.meta_path.insert(0, Slow)
+"""
+
+
+def test_processes_that_have_not_begun_to_train_end_with_their_parent(npz, space, tmp_path):
+    (tmp_path / "sitecustomize.py").write_text(SLOW)
+    paths = os.pathsep.join(filter(None, [str(tmp_path), os.environ.get("PYTHONPATH")]))
+    arguments = ["tune", npz, "--space", space, "--trials", 2, "--run-dir", tmp_path / "search", *SHORT]
+    program = subprocess.Popen(
+        [sys.executable, "-m", "eyebright", *map(str, arguments)],
+        start_new_session=True,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        env={**os.environ, "PYTHONPATH": paths},
+    )
+    try:
+        wait_for((tmp_path / "begun").exists)
+        program.kill()
+        program.wait()
+        wait_for(lambda: is_gone(program.pid), 10.0)
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(program.pid, signal.SIGKILL)
+        program.wait()
+
+
 @pytest.mark.parametrize("whole_group", [True, False], ids=["group", "parent"])
 def test_a_search_that_is_killed_loses_no_trial_and_leaves_no_process(whole_group, npz, space, tmp_path, process):
     search = tmp_path / "search"
@@ -149,15 +193,7 @@ def test_a_search_that_is_killed_loses_no_trial_and_leaves_no_process(whole_grou
     wait_for(lambda: (search / "study.db").exists() and over(search))
     (os.killpg if whole_group else os.kill)(program.pid, signal.SIGKILL)
     program.wait()
-
-    def gone():
-        try:
-            os.killpg(program.pid, 0)
-        except ProcessLookupError:
-            return True
-        return False
-
-    wait_for(gone, 10.0)
+    wait_for(lambda: is_gone(program.pid), 10.0)
     known = over(search)
     assert known
     code, out, err = process("tune", "--resume", search, "--jobs", 2, "--json", "--quiet")

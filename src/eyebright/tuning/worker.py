@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import shutil
-import signal
 import traceback
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -14,7 +12,6 @@ from eyebright.backend import keras, set_threads
 from eyebright.data.dataset import Dataset
 from eyebright.data.passing import unpacked
 from eyebright.errors import EyebrightError, SettingsError, TrainingError, TrainingInterrupted
-from eyebright.parent import when_parent_ends
 from eyebright.paths import exists
 from eyebright.run_directory import RunDirectory
 from eyebright.training import trainer
@@ -23,9 +20,7 @@ from eyebright.tuning.task import Answer, Task
 
 
 def work(tasks: Connection, study: Path, threads: int, values: dict[str, Any]) -> None:
-    """Train what comes until nothing more does, or until the process above is gone, however it went.
-
-    Ctrl-C reaches all processes of a terminal; the one above says by SIGTERM when a run is to be saved and to stop.
+    """Train what comes until nothing more does.
 
     Args:
         tasks: where a `Task` comes from and its `Answer` goes to.
@@ -33,8 +28,6 @@ def work(tasks: Connection, study: Path, threads: int, values: dict[str, Any]) -
         threads: to compute with.
         values: its data set, `packed`.
     """
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    when_parent_ends(lambda: os._exit(1))  # at once: what is not in a checkpoint by now is trained again
     dataset: Dataset | None = None
     while (task := _next(tasks)) is not None:
         try:

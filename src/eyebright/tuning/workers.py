@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
+import signal
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
@@ -13,6 +15,7 @@ from typing import Any, NamedTuple, Protocol, Self
 from eyebright.data.dataset import Dataset
 from eyebright.data.passing import packed
 from eyebright.errors import SettingsError
+from eyebright.parent import when_parent_ends
 from eyebright.tuning.task import Answer, Task
 
 _GRACE = 60.0  # seconds that a run which is to stop may take for its step and its checkpoint
@@ -182,7 +185,13 @@ class Workers:
 
 
 def _work(tasks: Connection, study: Path, threads: int, values: dict[str, Any]) -> None:
-    """What a process does: `worker.work`. It alone imports what trains."""
+    """What a process does: `worker.work`. It alone imports what trains.
+
+    Ctrl-C reaches all processes of a terminal; the one above says by SIGTERM when a run is to be saved and to stop.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # At once: what is not in a checkpoint by now is trained again. And before the imports, which take seconds.
+    when_parent_ends(lambda: os._exit(1))
     from eyebright.tuning.worker import work
 
     work(tasks, study, threads, values)
