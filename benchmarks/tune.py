@@ -1,6 +1,6 @@
 """`eyebright tune` on CIFAR-10: what a search finds in half an hour, and whether random search would find it, too.
 
-    python benchmarks/tune.py --data PATH/cifar-10-batches-bin fc tutorial random [--jobs N] [--write]
+    python benchmarks/tune.py --data PATH/cifar-10-batches-bin fc tutorial random [--arms ARM …] [--write]
 
 - `fc`: 30 minutes around the fully connected network's preset. Promised: the winner is not below the preset on the
   validation images, and has at least 0.63 on the test images, which are met once.
@@ -30,10 +30,19 @@ from report import mean_and_deviation, publish, table, verdict
 
 AFTER = 1800.0  # seconds at most for all that comes before and after the minutes of a search
 REPEATS = 3
+
+
+class Arm(NamedTuple):
+    """A way to choose settings: in words, and its flags."""
+
+    title: str
+    flags: tuple[str, ...]
+
+
 ARMS = {
-    "Parzen estimator, halving": (),
-    "random, halving": ("--sampler", "random"),
-    "random, to the end": ("--sampler", "random", "--no-prune"),
+    "tune": Arm("Parzen estimator, halving", ()),
+    "random-halving": Arm("random, halving", ("--sampler", "random")),
+    "random": Arm("random, to the end", ("--sampler", "random", "--no-prune")),
 }
 
 
@@ -58,6 +67,7 @@ def main() -> None:
     parser.add_argument("what", nargs="+", choices=[*GOALS, "random"], help="which searches")
     parser.add_argument("--data", required=True, help="directory of CIFAR-10, or digits to try this script")
     parser.add_argument("--jobs", type=int, default=2, help="trials at once")
+    parser.add_argument("--arms", nargs="+", choices=ARMS, default=[*ARMS], help="of random: what is compared")
     parser.add_argument("--minutes", type=float, help="of each search, in the place of what is promised (to try it)")
     parser.add_argument("--keep", type=Path, help="directory for the searches; a temporary one if not given")
     parser.add_argument("--write", action="store_true", help="append the sections to benchmarks/RESULTS.md")
@@ -77,7 +87,9 @@ def main() -> None:
             return results
 
         for what in arguments.what:
-            section, promise = against_random(search) if what == "random" else towards(what, GOALS[what], search)
+            section, promise = (
+                against_random(search, arguments.arms) if what == "random" else towards(what, GOALS[what], search)
+            )
             about = f"{describe_machine({})}. Data: {Path(data).name}. {arguments.jobs} trials at once."
             publish("\n".join([section[0], "", about, "", *section[1:]]), write=arguments.write)
             kept.append(promise)
@@ -114,20 +126,20 @@ def towards(name: str, goal: Goal, search: Callable[..., dict[str, Any]]) -> tup
     return [f"## {goal.title}", words, "", *table(["", "", ""], rows)], above and enough and once
 
 
-def against_random(search: Callable[..., dict[str, Any]]) -> tuple[list[str], bool]:
+def against_random(search: Callable[..., dict[str, Any]], arms: list[str]) -> tuple[list[str], bool]:
     """Ways to choose settings against each other, the same time for each: the section; nothing is promised."""
     flags = ("--model", "fc", "--preset", "tutorial", "--no-refit")
     rows = []
-    for number, (arm, how) in enumerate(ARMS.items()):
+    for name in arms:
+        arm = ARMS[name]
         found = [
-            search(f"random-{number}-{seed}", RANDOM_MINUTES, *flags, *how, "--seed", str(seed))
-            for seed in range(REPEATS)
+            search(f"{name}-{seed}", RANDOM_MINUTES, *flags, *arm.flags, "--seed", str(seed)) for seed in range(REPEATS)
         ]
         best = [one["best"]["validation_accuracy"] for one in found]
         first = [one["first"]["validation_accuracy"] for one in found]
         trials = [f"{one['trials']['all']} ({one['trials']['finished']})" for one in found]
         each = ", ".join(f"{one:.4f}" for one in best)
-        rows.append([arm, mean_and_deviation(first), mean_and_deviation(best), each, ", ".join(trials)])
+        rows.append([arm.title, mean_and_deviation(first), mean_and_deviation(best), each, ", ".join(trials)])
     heads = ["settings chosen by", "trial 0", "best validation accuracy", "of each repeat", "trials (to the end)"]
     images = found[0]["validation_images"]
     words = (
