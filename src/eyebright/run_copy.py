@@ -102,7 +102,10 @@ class Copy(NamedTuple):
             StorageError: it is damaged, or something else.
         """
         where, content = place.where(ARCHIVE), place.read(ARCHIVE)
-        anew = "Remove it: --resume with the run's own directory makes it anew."
+        anew = (
+            "Where the run's own directory is left, remove this file: --resume with the directory makes it anew. Where "
+            "it is not, keep it: what unzip brings out of it may be a run that can be gone on with."
+        )
         if not is_whole(content):
             raise StorageError(f"{where}: damaged (it does not end with the SHA-256 of what it holds). {anew}")
         try:
@@ -117,6 +120,23 @@ def is_copy(location: str) -> bool:
     return is_url(location) or is_file(expanded(location) / ARCHIVE)
 
 
+def keep_copy(run: Path, location: str) -> None:
+    """Have a copy of a run that was begun be kept at a place from now on, in that of another place if there was one.
+
+    Raises:
+        RunError: no single run, or a search's, or another process is at work in it.
+        EyebrightError: see `check_no_copy`.
+    """
+    directory = RunDirectory.open(run)
+    if directory.data.trial is not None:
+        raise RunError(f"{run}: this is of a search. No copy of it can be kept.")
+    check_no_copy(location, run)
+    before = CopyRecord.of(run)
+    with directory.locked():
+        record = CopyRecord.new(location) if before is None else before._replace(location=_whole(location))
+        write_file(run / RECORD, record.to_bytes())
+
+
 def check_no_copy(location: str, run: Path) -> None:
     """Refuse a place for the copy of a run that is to begin.
 
@@ -126,6 +146,8 @@ def check_no_copy(location: str, run: Path) -> None:
         MissingExtraError: what that kind needs is not installed.
         DataError: object storage denies, or does not answer.
     """
+    if not location.strip():
+        raise SettingsError("--copy-to: names no place. Is a variable empty?")
     if not is_url(location) and Path(whole_path(location)).is_relative_to(whole_path(run)):
         raise SettingsError(f"--copy-to {location}: within the run's own directory. Name another place.")
     place = place_of(location)

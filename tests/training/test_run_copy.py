@@ -133,7 +133,7 @@ def test_a_damaged_copy_is_named_and_nothing_is_left_of_it(copied, flip_bit, tmp
     copied()
     archive = tmp_path / "copy" / ARCHIVE
     flip_bit(archive, 8 * (position % archive.stat().st_size))
-    with pytest.raises(StorageError, match=r"copy/run\.zip: damaged .* Remove it: --resume with the run's own "):
+    with pytest.raises(StorageError, match=r"copy/run\.zip: damaged .* remove this file: --resume with"):
         fetch_run(str(tmp_path / "copy"), tmp_path / "fetched")
     archive.write_bytes(zip_bytes({"copy.json": b'{"run": "a"}', "settings.toml": b""}))
     with pytest.raises(StorageError, match="no copy of a run"):
@@ -168,6 +168,21 @@ def test_the_copy_saves_a_run_whose_checkpoints_were_damaged(copied, go_back, fl
     fetch_run(str(tmp_path / "copy"), behind)
     assert resume(behind, dataset).results == run.results
     assert (behind / "notes.txt").read_text() == "mine"
+
+
+def test_a_run_is_given_a_copy_or_another_one_when_it_is_resumed(make_run, dataset, monkeypatch, tmp_path, npz_file):
+    run = tmp_path / "run"
+    shutil.copytree(make_run().path, run)
+    for name in ("first", "second"):
+        monkeypatch.setattr(
+            "sys.argv", ["eyebright", "train", str(npz_file), "--resume", str(run), "--copy-to", str(tmp_path / name)]
+        )
+        with pytest.raises(SystemExit) as end:
+            cli.main()
+        assert end.value.code in (0, None)
+        fetch_run(str(tmp_path / name), tmp_path / f"of-{name}")
+        assert visible(content(tmp_path / f"of-{name}")) == visible(content(run))
+    assert place_of(str(tmp_path / "first")).read(ARCHIVE) != place_of(str(tmp_path / "second")).read(ARCHIVE)
 
 
 def test_a_copy_that_was_moved_is_gone_on_with_where_it_is(copied, dataset, tmp_path):
@@ -215,10 +230,23 @@ def test_storage_that_fails_on_the_way_is_told_of_and_the_run_is_whole(
         with pytest.raises(
             StorageError, match=r"access is denied[^\n]*\nThe run itself is whole in .* train --resume "
         ):
-            train(make_settings(), dataset, tmp_path / "run", copy_to=f"{s3.bucket}/a", console=Console(file=said))
-    assert "The run's copy is not up to date: s3://bucket/a/run.zip: access is denied" in said.getvalue()
+            train(
+                make_settings(),
+                dataset,
+                tmp_path / "run",
+                copy_to=f"{s3.bucket}/a",
+                console=Console(file=said, width=1000),
+            )
+    assert (
+        "not up to date (the next checkpoint tries again): s3://bucket/a/run.zip: access is denied" in said.getvalue()
+    )
+    with pytest.raises(
+        StorageError, match=r"access is denied[^\n]*\nThe run itself is whole in .*copy\.json no copy is"
+    ):
+        resume(tmp_path / "run", dataset)
     s3.ask("/moto-api/reset-auth", b"inf")
-    run = resume(tmp_path / "run", dataset)
+    run = resume(tmp_path / "run", dataset, console=Console(file=said, width=1000))
+    assert said.getvalue().endswith("The run's copy is up to date: s3://bucket/a/run.zip\n")
     assert run.results["steps"] == 30
     fetch_run(f"{s3.bucket}/a", tmp_path / "fetched")
     assert content(tmp_path / "fetched") == visible(content(run.path))
@@ -270,7 +298,11 @@ def test_the_copy_of_a_run_that_was_stopped_can_fail_without_hiding_why(monkeypa
             ("--copy-to", "copy", "--seeds", "3"),
             "--copy-to copy: a copy of one run is kept. Leave it out, or --seeds 3.",
         ),
-        (("--resume", "run", "--copy-to", "copy"), "--copy-to copy: has no meaning beside --resume"),
+        (("--resume", "run", "--copy-to", "copy"), "run: there is no such directory."),
+        (("--copy-to", "s3:/bucket/run"), "s3:/bucket/run: no URL, but it looks like one. Give s3://bucket/name"),
+        (("--copy-to", "s3//bucket/run"), "s3//bucket/run: no URL, but it looks like one."),
+        (("--copy-to", "s3://"), "s3://: names no place."),
+        (("--copy-to", ""), "--copy-to: names no place. Is a variable empty?"),
         (("--resume", "run", "--run-dir", "other"), "--run-dir other: has no meaning beside --resume"),
         (("--resume", "s3://bucket/none"), "s3://bucket/none/run.zip: missing"),
         (("--resume", 300 * "a"), "RunError: "),

@@ -72,11 +72,12 @@ def _say_test(search: Search, console: Console | None) -> None:
         f"Trained once more with these settings, and tested once: accuracy {tested['test_accuracy']:.4f} (95% interval "
         f"{low:.4f} to {high:.4f}) on {tested['test_images']:,} test images",
     )
-    better = "more" if optimism >= 0 else "less"
+    better, trials = "more" if optimism >= 0 else "less", search.results["trials"]["all"]
+    chosen = f"by which it was chosen among {trials}, " if trials > 1 else ""
     say(
         console,
-        f"Optimism: on the validation images, by which it was chosen among {search.results['trials']['all']}, it had "
-        f"{abs(optimism):.4f} {better}. The test's is the figure to quote.",
+        f"Optimism: on the validation images, {chosen}it had {abs(optimism):.4f} {better}. The test's is the figure to "
+        "quote.",
     )
     looks = LooksOfData(tested.get("test_looks_of_data"), tested.get("runs_that_looked"))
     if looks.sentence:

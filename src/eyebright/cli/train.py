@@ -118,8 +118,8 @@ def train(
     several = {f"--folds {folds}": folds, f"--seeds {seeds}": seeds}
     team = check_workers(workers, ray, backend, several)
     if resume is not None:
-        once = {f"--config {config}": config, "--strict": strict, f"--copy-to {copy_to}": copy_to, **several}
-        path = run_to_resume(resume, run_dir, once, console)
+        once = {f"--config {config}": config, "--strict": strict, **several}
+        path = run_to_resume(resume, run_dir, copy_to, once, console)
         choose_backend("jax" if team else backend, path)
         run = _resume(path, data, data_dir, flags, team, console)
     else:

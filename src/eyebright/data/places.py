@@ -6,6 +6,7 @@ stalls are told apart, because what to do differs: only the last is tried again.
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -20,6 +21,9 @@ Result = TypeVar("Result")
 
 # By name: they are botocore's, which is only there where the extra is.
 _OF_CREDENTIALS = ("NoCredentialsError", "PartialCredentialsError", "CredentialRetrievalError", "ProfileNotFound")
+
+
+_LOOKS_LIKE_A_URL = re.compile(r"[A-Za-z0-9]{2,}(:[/\\]|//)")  # s3:/bucket, s3//bucket
 
 
 class FileMissingError(DataError):
@@ -72,9 +76,11 @@ def place_of(location: str | Path, patience: Patience | None = None) -> Place:
         patience: with object storage; the usual one if not given.
 
     Raises:
-        SettingsError: a URL of a kind that is not known.
+        SettingsError: a URL of a kind that is not known, or a slip of one.
         MissingExtraError: what that kind needs is not installed.
     """
+    if _LOOKS_LIKE_A_URL.match(str(location)) and not is_url(location):
+        raise SettingsError(f"{location}: no URL, but it looks like one. Give s3://bucket/name, or ./{location}.")
     if is_url(location):
         return ObjectStorage(str(location), patience or Patience())
     return Directory(expanded(location))
@@ -124,6 +130,8 @@ class ObjectStorage:
 
     def __init__(self, url: str, patience: Patience) -> None:
         self._url, self._patience = url.rstrip("/"), patience
+        if not is_url(self._url):
+            raise SettingsError(f"{url}: names no place. Give s3://bucket/name, say.")
         try:
             from fsspec.core import url_to_fs
         except ModuleNotFoundError as error:
@@ -165,7 +173,7 @@ class ObjectStorage:
             except FileNotFoundError as error:
                 if error_type is StorageError:
                     raise StorageError(f"{where}: cannot be written: there is no such place. Is it right?") from error
-                raise FileMissingError(f"{where}: missing. Is the URL right, and all copied to it?") from error
+                raise FileMissingError(f"{where}: missing. Is the URL right, and is all of it there?") from error
             except Exception as error:  # there is no closed list of what file systems and their networks raise
                 reason = " ".join(str(error).split()) or type(error).__name__
                 if isinstance(error, PermissionError) or type(error).__name__ in _OF_CREDENTIALS:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 from eyebright.data.places import FileMissingError, place_of
-from eyebright.errors import EyebrightError, RunError, StorageError
+from eyebright.errors import DataError, EyebrightError, RunError, StorageError
 from eyebright.run_copy import ARCHIVE, RECORD, Copy, CopyRecord, Progress, files_of
 from eyebright.storage import sha256
 from eyebright.stored_zip import zip_bytes
@@ -24,10 +25,10 @@ def begin_copy(run: Path, say: Say) -> RunCopy:
     """The copy of a run that has just begun; where it cannot be written, nothing is left of the run.
 
     Raises:
-        EyebrightError: see `RunCopy`.
+        StorageError: it cannot be.
     """
     try:
-        copy = RunCopy(run, say)
+        copy = RunCopy(run, say, is_new=True)
         copy.bring_up_to_date()
     except EyebrightError:
         shutil.rmtree(run, ignore_errors=True)
@@ -45,23 +46,25 @@ class RunCopy:
     Args:
         run: the run's directory, whose lock is held.
         say: shows a person a message.
+        is_new: whether the run has just begun, so that no copy can be there.
 
     Raises:
         RunError: the copy is that of another run by now, or has got further, on another machine.
-        StorageError: it is damaged.
-        DataError: it cannot be read.
+        StorageError: it is damaged, or cannot be read.
     """
 
-    def __init__(self, run: Path, say: Say) -> None:
+    def __init__(self, run: Path, say: Say, *, is_new: bool = False) -> None:
         self._run, self._say = run, say
         self._record = CopyRecord.of(run)
         self._there = ""  # the SHA-256 of the copy, as far as this process knows
+        self._is_behind = False
         # As a daemon it does not keep a process that is to end at once.
         self._transfer: threading.Thread | None = None
         self._failure: EyebrightError | None = None
         if self._record is not None:
-            self._place = place_of(self._record.location)
-            self._there = self._sha256_of(self._record)
+            with self._advised():
+                self._place = place_of(self._record.location)
+                self._there = "" if is_new else self._sha256_of(self._record)
 
     def bring_up_to_date(self) -> None:
         """Transfer at once what is not there.
@@ -73,7 +76,10 @@ class RunCopy:
             self._put(self._snapshot())
 
     def __enter__(self) -> Self:
-        self.bring_up_to_date()
+        if self._record is not None:
+            with self._advised():
+                self.bring_up_to_date()
+            self._say(f"A copy of the run is kept up to date: {self._place.where(ARCHIVE)}")
         return self
 
     def __exit__(
@@ -83,15 +89,25 @@ class RunCopy:
             return
         self._finish_transfer()
         try:
-            self.bring_up_to_date()
-        except EyebrightError as failure:
-            message = (
-                f"{failure}\nThe run itself is whole in {self._run}. {command('train', '--resume', self._run)} brings "
-                f"its copy up to date; without the file {self._run / RECORD} none is kept."
-            )
+            with self._advised():
+                self.bring_up_to_date()
+        except StorageError as failure:
             if error is None:
-                raise StorageError(message) from failure
-            self._say(message)  # what stopped the training is more important
+                raise
+            self._say(str(failure))  # what stopped the training is more important
+        else:
+            self._say(f"The run's copy is up to date: {self._place.where(ARCHIVE)}")
+
+    @contextlib.contextmanager
+    def _advised(self) -> Iterator[None]:
+        """Say what to do where the place of the copy does not answer as it should."""
+        try:
+            yield
+        except (DataError, StorageError) as error:
+            raise StorageError(
+                f"{error}\nThe run itself is whole in {self._run}. {command('train', '--resume', self._run)} brings "
+                f"its copy up to date when that can be done; without the file {self._run / RECORD} no copy is kept."
+            ) from error
 
     def update(self) -> None:
         """Begin to bring the copy up to date, unless that is being done."""
@@ -112,10 +128,14 @@ class RunCopy:
             self._transfer.join()
         if self._failure is not None:
             self._tell(self._failure)
+        elif self._transfer is not None and self._is_behind:
+            self._say("The run's copy is up to date again.")
+            self._is_behind = False
         self._transfer = self._failure = None
 
     def _tell(self, failure: EyebrightError) -> None:
-        self._say(f"The run's copy is not up to date: {failure}")
+        self._say(f"The run's copy is not up to date (the next checkpoint tries again): {failure}")
+        self._is_behind = True
 
     def _snapshot(self) -> Files:
         """All files of the run, as they are now."""

@@ -15,6 +15,7 @@ from eyebright.data.dataset import Dataset
 from eyebright.errors import RunError, TrainingInterrupted
 from eyebright.metrics.intervals import wilson_interval
 from eyebright.paths import exists
+from eyebright.run_directory import RunDirectory
 from eyebright.run_paths import best_path
 from eyebright.settings import Settings
 from eyebright.storage import make_directory, write_file
@@ -81,7 +82,8 @@ def train_best(study: Study, dataset: Dataset, number: int, console: Console | N
     It is the only run of a search that meets the test images. Where it was broken off, it is gone on with.
     """
     path = best_path(study.run.path, number)
-    say(console, f"Training once more with the settings of trial {number}, to be tested: {path}")
+    if not (exists(path) and RunDirectory.open(path).results is not None):
+        say(console, f"Training once more with the settings of trial {number}, to be tested: {path}")
     try:
         if exists(path):
             return trainer.resume(path, dataset, console=console, title=_TITLE)

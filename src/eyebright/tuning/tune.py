@@ -10,7 +10,7 @@ from typing import Any
 
 from rich.console import Console
 
-from eyebright.backend import available_threads, set_threads
+from eyebright.backend import available_threads, backend_in_words, set_threads
 from eyebright.data.dataset import Dataset
 from eyebright.data.split import Split, split_dataset
 from eyebright.errors import RunError, SettingsError
@@ -238,6 +238,7 @@ def _refit_validation(given: float, own: float, split: Split) -> float:
 
 
 def _say_beginning(console: Console | None, settings: Settings, space: SearchSpace, split: Split) -> None:
+    say(console, f"Backend {backend_in_words()}")
     say_split(console, split)
     _, outside = space.of_settings(settings)
     for name, one in space.searched.items():
