@@ -129,17 +129,18 @@ def towards(name: str, goal: Goal, search: Callable[..., dict[str, Any]]) -> tup
 def against_random(search: Callable[..., dict[str, Any]], arms: list[str]) -> tuple[list[str], bool]:
     """Ways to choose settings against each other, the same time for each: the section; nothing is promised."""
     flags = ("--model", "fc", "--preset", "tutorial", "--no-refit")
+    searches: dict[str, list[dict[str, Any]]] = {name: [] for name in arms}
+    for seed in range(REPEATS):  # in turn, so that what else the machine does falls on all
+        for name, found in searches.items():
+            where = f"{name}-{seed}"
+            found.append(search(where, RANDOM_MINUTES, *flags, *ARMS[name].flags, "--seed", str(seed)))
     rows = []
-    for name in arms:
-        arm = ARMS[name]
-        found = [
-            search(f"{name}-{seed}", RANDOM_MINUTES, *flags, *arm.flags, "--seed", str(seed)) for seed in range(REPEATS)
-        ]
+    for name, found in searches.items():
         best = [one["best"]["validation_accuracy"] for one in found]
         first = [one["first"]["validation_accuracy"] for one in found]
         trials = [f"{one['trials']['all']} ({one['trials']['finished']})" for one in found]
         each = ", ".join(f"{one:.4f}" for one in best)
-        rows.append([arm.title, mean_and_deviation(first), mean_and_deviation(best), each, ", ".join(trials)])
+        rows.append([ARMS[name].title, mean_and_deviation(first), mean_and_deviation(best), each, ", ".join(trials)])
     heads = ["settings chosen by", "trial 0", "best validation accuracy", "of each repeat", "trials (to the end)"]
     images = found[0]["validation_images"]
     words = (
