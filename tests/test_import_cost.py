@@ -71,3 +71,13 @@ def test_what_predicts_needs_no_backend():
     modules = imported_by("import eyebright.classifier, eyebright.prediction, eyebright.uncertainty")
     assert "numpy" in modules
     assert modules & BACKENDS == set()
+
+
+def test_the_command_line_leaves_out_what_keras_imports_for_others_and_it_is_there_afterwards(tmp_path):
+    train = ("train", "digits", "--model", "softmax", "--max-steps", "1", "--run-dir")
+    left_out = {"jax", "matplotlib", "pandas", "sklearn"}
+    modules = imported_by(command(*train, tmp_path / "run"))
+    assert "tensorflow" in modules
+    assert not modules & left_out
+    assert imported_by(f"{command(*train, tmp_path / 'other')}import jax, matplotlib, pandas, sklearn") >= left_out
+    assert "sklearn" in imported_by("import eyebright.backend")  # in a program of somebody else's all is as it was

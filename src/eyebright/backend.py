@@ -6,10 +6,13 @@ A process computes on one of the two: on what the variable KERAS_BACKEND says, e
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import importlib.util
 import os
 import platform
+import sys
+from collections.abc import Iterator
 from importlib import metadata
 from typing import Any
 
@@ -19,6 +22,10 @@ from eyebright.errors import MissingExtraError, RunError, SettingsError
 from eyebright.native_output import quiet_native_stderr
 
 BACKENDS = ("tensorflow", "jax")
+LEAN = "EYEBRIGHT_LEAN_IMPORTS"  # set by the command line, in whose processes no program of the user's runs
+# What TensorFlow and Keras import where it is there, for features that Eyebright does not use (wrappers for
+# scikit-learn, data frames, plots, conversion from JAX): two fifths of the time that their import takes.
+_NOT_NEEDED = ("jax", "matplotlib", "pandas", "sklearn")
 
 
 def _chosen() -> str:
@@ -41,8 +48,22 @@ os.environ["KERAS_BACKEND"] = BACKEND
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 
+@contextlib.contextmanager
+def _lean() -> Iterator[None]:
+    """Within this, what is not needed cannot be imported, as if it were not installed. Afterwards it can."""
+    modules: dict[str, Any] = sys.modules
+    left_out = {name for name in _NOT_NEEDED if os.environ.get(LEAN) and name not in {*sys.modules, BACKEND}}
+    for name in left_out:
+        modules[name] = None  # which makes Python's import raise ModuleNotFoundError
+    try:
+        yield
+    finally:
+        for name in left_out:
+            del modules[name]
+
+
 try:
-    with quiet_native_stderr():
+    with quiet_native_stderr(), _lean():
         _library: Any = importlib.import_module(BACKEND)
         import keras
         import numpy as np

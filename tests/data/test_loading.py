@@ -19,6 +19,8 @@ from eyebright.errors import DataError, DownloadError, MissingExtraError
 
 # Digits
 
+DIGITS_FINGERPRINT = "bd3e79c3946c9d7fb7e22543e4dcbf75a898da47fb081bc6d6381c8decbd9a55"
+
 
 def test_digits_are_scikit_learns_with_black_and_white_at_0_and_255():
     dataset, original = load_dataset("digits"), load_digits()
@@ -30,16 +32,21 @@ def test_digits_are_scikit_learns_with_black_and_white_at_0_and_255():
     assert np.abs(dataset.images[..., 0] - original.images * 255 / 16).max() <= 0.5
 
 
+def test_digits_are_the_same_where_scikit_learn_keeps_them_elsewhere(monkeypatch):
+    monkeypatch.setattr("eyebright.data.loading.Path.is_file", lambda path: False)
+    assert load_dataset("digits").fingerprint == DIGITS_FINGERPRINT
+
+
 def test_digits_lose_nothing():
     np.testing.assert_array_equal(np.round(load_dataset("digits").images[..., 0] * (16 / 255)), load_digits().images)
 
 
 def test_digits_have_the_same_fingerprint_everywhere():
-    assert load_dataset("digits").fingerprint == "bd3e79c3946c9d7fb7e22543e4dcbf75a898da47fb081bc6d6381c8decbd9a55"
+    assert load_dataset("digits").fingerprint == DIGITS_FINGERPRINT
 
 
 def test_digits_without_scikit_learn_name_the_extra(monkeypatch):
-    monkeypatch.setitem(sys.modules, "sklearn.datasets", None)
+    monkeypatch.setitem(sys.modules, "sklearn", None)
     with pytest.raises(MissingExtraError, match=r"The data set 'digits' needs .* pip install 'eyebright\[train\]'"):
         load_dataset("digits")
 

@@ -104,3 +104,7 @@ def test_a_share_of_groups_is_never_surer_than_one_of_images_nor_than_the_groups
     hits[0] = False
     assert proportion_interval(hits, units, narrow)[0] == wilson_interval(39, 40)[0]
     assert proportion_interval(hits[:0], units[:0], narrow) is None
+
+
+def test_no_end_of_the_interval_of_a_calibration_error_is_above_one():
+    assert error_interval(0.8, np.linspace(0.3, 0.9, 1001), by_chance=0.1)[1] == 1

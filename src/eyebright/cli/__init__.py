@@ -79,6 +79,7 @@ def _eyebright(
 
 def main() -> None:
     """Run the command line; exit with 0, 2 for what the user can mend, 128 + n after signal n, 1 for our own faults."""
+    os.environ["EYEBRIGHT_LEAN_IMPORTS"] = "1"  # see backend.py, which is not imported for its name
     if isinstance(sys.stdout, io.TextIOWrapper):  # a file's name need not fit the encoding of standard output
         sys.stdout.reconfigure(errors="backslashreplace")
     try:

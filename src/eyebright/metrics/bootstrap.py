@@ -117,17 +117,17 @@ def error_interval(value: float, draws: NDArray[np.float64], by_chance: float) -
 
     The draws deviate from the value as the value does from the truth, so what they are too high by is taken off (the
     pivotal interval; Davison and Hinkley, 1997, section 5.2.1). An error that chance alone shows may be none. The value
-    itself is always held: with few images the interval would else lie below it.
+    itself is always held: with few images the interval would else lie below it. No end is above 1, as no error is.
 
     Args:
-        value: of all images, at least 0.
+        value: of all images, 0 to 1.
         draws: float64 [draws].
         by_chance: what a classifier without any error shows at most.
     """
     interval = percentile_interval(draws)
     if interval is None:
         return None
-    low, high = (max(0.0, 2 * value - end) for end in reversed(interval))
+    low, high = (min(max(0.0, 2 * value - end), 1.0) for end in reversed(interval))
     return (0.0 if value <= by_chance else min(low, value)), max(high, value)
 
 
