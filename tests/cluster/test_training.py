@@ -20,6 +20,8 @@ from eyebright import preset_settings
 from eyebright.cluster.batches import check_batch
 from eyebright.errors import SettingsError
 
+pytestmark = pytest.mark.xdist_group("ray")  # one cluster for all, where tests run in several processes
+
 PROGRAM = (sys.executable, "-m", "eyebright")
 STEPS = Path(__file__).parent / "steps_of_a_group.py"
 FC = {

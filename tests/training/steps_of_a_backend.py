@@ -1,6 +1,7 @@
 """A program: trains some steps on the backend that KERAS_BACKEND names, and writes down all that came of it.
 
-A process computes on one backend, so that a test of two starts this twice.
+Each line that it reads is a JSON list of a path and of settings; it answers with a line once the path is written. A
+process computes on one backend, so that a test of two starts this twice.
 """
 
 import json
@@ -9,12 +10,13 @@ import sys
 import numpy as np
 
 from eyebright import load_dataset, preset_settings
+from eyebright.backend import keras
 from eyebright.data.split import split_dataset
 from eyebright.training.preparation import begin, build, build_engine, settle
 
 
-def main(path: str, given: str) -> None:
-    options = json.loads(given)
+def train_steps(path: str, options: dict) -> None:
+    keras.utils.clear_session()  # so that layers are called as in a process of their own
     steps, loop = options.pop("steps"), options.pop("loop", None)
     asked, dataset = preset_settings(**options), load_dataset("digits")
     train = split_dataset(dataset, **asked.split).train
@@ -36,4 +38,6 @@ def main(path: str, given: str) -> None:
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    for line in sys.stdin:
+        train_steps(*json.loads(line))
+        print("written", flush=True)

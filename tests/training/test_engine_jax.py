@@ -15,6 +15,7 @@ import pytest
 from eyebright.training.trainer import Run
 
 pytest.importorskip("jax", reason="the extra jax is not installed")
+pytestmark = pytest.mark.xdist_group("jax")  # one process of each backend for all, where tests run in several
 
 STEPS = Path(__file__).parent / "steps_of_a_backend.py"
 CNN = {"model": "cnn", "preset": "default", "channels": [8, 16], "batch_size": 100, "precision": "float32"}
@@ -37,17 +38,26 @@ def run(*arguments, backend="jax", check=True):
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
     """What some steps come to on a backend."""
-    directory, made = tmp_path_factory.mktemp("trained"), {}
+    directory, made, processes = tmp_path_factory.mktemp("trained"), {}, {}
 
     def train(backend, **given):
         key = json.dumps([backend, given])
+        if backend not in processes:
+            processes[backend] = subprocess.Popen(
+                [sys.executable, STEPS], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+                env=os.environ | {"KERAS_BACKEND": backend},
+            )  # fmt: skip
         if key not in made:
             path = directory / f"{len(made)}.npz"
-            run(STEPS, path, json.dumps(given), backend=backend)
+            print(json.dumps([str(path), given]), file=processes[backend].stdin, flush=True)
+            assert processes[backend].stdout.readline() == "written\n"
             made[key] = dict(np.load(path))
         return made[key]
 
-    return train
+    yield train
+    for process in processes.values():
+        with process:
+            process.kill()
 
 
 def relative(a, b):
