@@ -11,6 +11,8 @@ from playwright.sync_api import Browser, Page, expect
 from eyebright import load_dataset, preset_settings, train
 from eyebright.cli import app
 
+pytestmark = pytest.mark.xdist_group("report")  # its runs are trained once, where tests run in several processes
+
 HOSTILE = (
     "<script>alert(1)</script>",
     '"><img src=x onerror=alert(2)>',

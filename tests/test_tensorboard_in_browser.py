@@ -22,6 +22,8 @@ from playwright.sync_api import Browser, Locator, Page, expect
 
 from eyebright import Run, load_dataset, preset_settings, train
 
+pytestmark = pytest.mark.xdist_group("tensorboard")  # its runs are trained once, where tests run in several processes
+
 _SECONDS = 60.0  # within which a page or a process must have done what a test waits for; as in conftest.py
 _STEPS, _LOG_STEPS, _CHECKPOINT_STEPS = 120, 10, 40
 

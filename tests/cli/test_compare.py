@@ -8,6 +8,8 @@ import pytest
 from eyebright import Dataset, load_dataset, preset_settings, train
 from eyebright.arrays import arrays_to_npz, npz_to_arrays
 
+pytestmark = pytest.mark.xdist_group("compare")  # its runs are trained once, where tests run in several processes
+
 SENTENCE = re.compile(r"(\S+) is better by (\d+\.\d) points than (\S+) \(95% interval (-?\d+\.\d) to (\d+\.\d)\)\.")
 
 

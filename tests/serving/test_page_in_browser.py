@@ -31,6 +31,8 @@ from eyebright.errors import StorageError
 from eyebright.picture_options import Fit
 from eyebright.serving.web_runtime import web_runtime
 
+pytestmark = pytest.mark.xdist_group("page")  # its runs are trained once, where tests run in several processes
+
 NAMES = ("<script>alert(1)</script>", "שלום", "a" * 200, "{{ 7 * 7 }}", "four", "five", "six", "seven", "eight", "nine")
 SIZES = [  # of pictures, and of the images that they are to become: columns first, rows first, larger, smaller
     ((1, 1), (28, 20, 1)),
