@@ -73,7 +73,8 @@ def test_what_predicts_needs_no_backend():
     assert modules & BACKENDS == set()
 
 
-def test_the_command_line_leaves_out_what_keras_imports_for_others_and_it_is_there_afterwards(tmp_path):
+def test_the_command_line_leaves_out_what_keras_imports_for_others_and_it_is_there_afterwards(tmp_path, monkeypatch):
+    monkeypatch.delenv("EYEBRIGHT_LEAN_IMPORTS", raising=False)  # which a command in this process may have set
     train = ("train", "digits", "--model", "softmax", "--max-steps", "1", "--run-dir")
     left_out = {"jax", "matplotlib", "pandas", "sklearn"}
     modules = imported_by(command(*train, tmp_path / "run"))
