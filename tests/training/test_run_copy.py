@@ -36,6 +36,19 @@ def copied(dataset, make_settings, tmp_path):
     return partial(train, make_settings(), dataset, tmp_path / "run", copy_to=str(tmp_path / "copy"))
 
 
+@pytest.fixture
+def command(monkeypatch, capsys):
+    """Run `eyebright train` with these arguments in this process: its exit code, and its two outputs."""
+
+    def run(*arguments):
+        monkeypatch.setattr("sys.argv", ["eyebright", "train", *map(str, arguments)])
+        with pytest.raises(SystemExit) as end:
+            cli.main()
+        return end.value.code or 0, *capsys.readouterr()
+
+    return run
+
+
 def content(directory):
     return {path.relative_to(directory): path.read_bytes() for path in directory.rglob("*") if path.is_file()}
 
@@ -56,7 +69,7 @@ def test_a_finished_run_and_what_its_copy_gives_back_are_the_same_files(dataset,
 )
 def test_a_run_whose_machine_is_lost_goes_on_elsewhere_to_the_same_bits(
     number, dataset, make_settings, npz_file, read_figures, start_program, location, newest_checkpoint,
-    monkeypatch, tmp_path, capsys,
+    monkeypatch, tmp_path, command,
 ):  # fmt: skip
     settings = make_settings(max_steps=400, checkpoint_steps=5, log_steps=50)
     expected = train(settings, dataset, tmp_path / "expected")
@@ -71,11 +84,8 @@ def test_a_run_whose_machine_is_lost_goes_on_elsewhere_to_the_same_bits(
     there = newest_checkpoint(tmp_path / "lost" / "run")
     shutil.rmtree(tmp_path / "lost")
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("sys.argv", ["eyebright", "train", "--resume", location])
-    with pytest.raises(SystemExit) as end:
-        cli.main()
-    said = "".join(capsys.readouterr())
-    assert end.value.code in (0, None), said
+    code, said, err = command("--resume", location)
+    assert code == 0, err
     step = int(re.search(r"^Going on from step (\d+)$", said, re.M)[1])
     assert 0 < step <= there
     assert step == there or number == signal.SIGKILL
@@ -170,16 +180,12 @@ def test_the_copy_saves_a_run_whose_checkpoints_were_damaged(copied, go_back, fl
     assert (behind / "notes.txt").read_text() == "mine"
 
 
-def test_a_run_is_given_a_copy_or_another_one_when_it_is_resumed(make_run, dataset, monkeypatch, tmp_path, npz_file):
+def test_a_run_is_given_a_copy_or_another_one_when_it_is_resumed(make_run, command, tmp_path, npz_file):
     run = tmp_path / "run"
     shutil.copytree(make_run().path, run)
     for name in ("first", "second"):
-        monkeypatch.setattr(
-            "sys.argv", ["eyebright", "train", str(npz_file), "--resume", str(run), "--copy-to", str(tmp_path / name)]
-        )
-        with pytest.raises(SystemExit) as end:
-            cli.main()
-        assert end.value.code in (0, None)
+        code, _, err = command(npz_file, "--resume", run, "--copy-to", tmp_path / name)
+        assert code == 0, err
         fetch_run(str(tmp_path / name), tmp_path / f"of-{name}")
         assert visible(content(tmp_path / f"of-{name}")) == visible(content(run))
     assert place_of(str(tmp_path / "first")).read(ARCHIVE) != place_of(str(tmp_path / "second")).read(ARCHIVE)
@@ -310,11 +316,9 @@ def test_the_copy_of_a_run_that_was_stopped_can_fail_without_hiding_why(monkeypa
     ],
     ids=lambda value: " ".join(value)[:30] if isinstance(value, tuple) else "",
 )
-def test_what_cannot_be_is_refused(s3, monkeypatch, capsys, tmp_path, arguments, message):
+def test_what_cannot_be_is_refused(s3, monkeypatch, command, tmp_path, arguments, message):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("sys.argv", ["eyebright", "train", *arguments])
-    with pytest.raises(SystemExit) as end:
-        cli.main()
-    assert end.value.code == 2
-    assert message in capsys.readouterr().err
+    code, _, err = command(*arguments)
+    assert code == 2
+    assert message in err
     assert not [path for path in tmp_path.rglob("*") if path.is_file()]

@@ -157,8 +157,7 @@ def resume(
 
     Raises:
         RunError: no run, other data, settings that contradict the run's, or a copy of it that has got further.
-        StorageError: the run or its copy cannot be written.
-        DataError: the copy cannot be read.
+        StorageError: the run or its copy cannot be written, or the copy cannot be read.
         CheckpointError: there are checkpoints and all of them are damaged.
     """
     started = time.perf_counter() if started is None else started
