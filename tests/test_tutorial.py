@@ -41,7 +41,7 @@ def data(tmp_path_factory):
 
 
 def in_small(code):
-    """A block's numbers made small: images by a factor of 100, steps of 250, and one epoch."""
+    """A block's numbers made small: images by a factor of 100, steps of 250, one epoch, and three trials of a search."""
     small = {
         "batch-size 100": "batch-size 10",
         "45000": "450",
@@ -54,6 +54,7 @@ def in_small(code):
         code = re.sub(rf"(?<!\w){number}\b", smaller, code)
     code = re.sub(r"--max-steps (\d+)", lambda match: f"--max-steps {int(match[1]) // 250}", code)
     code = re.sub(r"--epochs \d+", "--epochs 1", code)
+    code = re.sub(r"--minutes \d+", "--trials 3", code)
     return re.sub(r"^eyebright train (?!.*--(?:epochs|max-steps)).*$", r"\g<0> --max-steps 8", code, flags=re.MULTILINE)
 
 
