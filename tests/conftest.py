@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
+import sys
 import tarfile
 import tempfile
 import urllib.request
@@ -13,6 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
+
+import eyebright.cli
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
@@ -54,6 +57,28 @@ def toml(tmp_path: Path) -> Callable[..., Path]:
         return path
 
     return write
+
+
+_OWN_PROCESS = {"tensorboard", "--backend", "--ray", "--workers"}
+
+
+@pytest.fixture
+def page_command(
+    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Callable[[list[str]], None]:
+    """Run a command of a page in this process, which has TensorFlow already, or in its own where it needs that."""
+
+    def run(arguments: list[str]) -> None:
+        assert arguments[0] == "eyebright"
+        if _OWN_PROCESS & set(arguments):
+            request.module.runner.run_command(arguments)
+            return
+        monkeypatch.setattr(sys, "argv", arguments)
+        with pytest.raises(SystemExit) as end:
+            eyebright.cli.main()
+        assert not end.value.code, f"{arguments}: {capsys.readouterr().err}"
+
+    return run
 
 
 @pytest.fixture(scope="module")

@@ -29,21 +29,21 @@ OTHERS = [
 # Keras 3.15 turns its variables into arrays in a way that NumPy 2 warns of, where it writes a file of weights.
 @pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy:DeprecationWarning")
 @pytest.mark.parametrize("page", [*HOW_TO, *OTHERS], ids=lambda page: page.stem)
-def test_every_block_of_a_page_runs(page, tmp_path, monkeypatch):
+def test_every_block_of_a_page_runs(page, page_command, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     blocks = runner.read_blocks(page)
     assert blocks
     names = {}
     for block in blocks:
         if not block.long:
-            runner.run_block(block, names, in_small)
+            runner.run_block(block, names, lambda arguments: page_command(in_small(arguments)))
 
 
 def in_small(arguments):
-    """Run a command as the page has it, but for the length of a training."""
+    """The command as the page has it, but for the length of a training."""
     long = arguments[:2] == ["eyebright", "train"] and not {"--folds", "--resume"} & set(arguments)
     short = ["--max-steps", "8"] if long else []
-    runner.run_command([*expanded(arguments), *short])
+    return [*expanded(arguments), *short]
 
 
 def expanded(arguments):

@@ -9,8 +9,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-import eyebright.cli
-
 ROOT = Path(__file__).parents[1]
 IMAGES = ROOT / "docs" / "images"
 
@@ -58,32 +56,15 @@ def in_small(code):
     return re.sub(r"^eyebright train (?!.*--(?:epochs|max-steps)).*$", r"\g<0> --max-steps 8", code, flags=re.MULTILINE)
 
 
-@pytest.fixture
-def command(monkeypatch, capsys):
-    """Run a command in this process, which has TensorFlow already; one that serves a page, as a process of its own."""
-
-    def run(arguments):
-        assert arguments[0] == "eyebright"
-        if arguments[1] == "tensorboard":
-            runner.run_command(arguments)
-            return
-        monkeypatch.setattr(sys, "argv", arguments)
-        with pytest.raises(SystemExit) as end:
-            eyebright.cli.main()
-        assert not end.value.code, f"{arguments}: {capsys.readouterr().err}"
-
-    return run
-
-
 @PARTS
-def test_commands_and_snippets_run(part, data, command, tmp_path, monkeypatch):
+def test_commands_and_snippets_run(part, data, page_command, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     names = {"__name__": part.stem}
     for block in runner.read_blocks(part):
         block = runner.block_on(block, str(data))
         block = runner.Block(block.file, block.line, block.language, in_small(block.code), block.long)
         try:
-            runner.run_block(block, names, command)
+            runner.run_block(block, names, page_command)
         except BaseException as error:
             error.add_note(f"in {part.name}, the block after line {block.line}")
             raise
