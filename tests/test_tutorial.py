@@ -39,7 +39,7 @@ def data(tmp_path_factory):
 
 
 def in_small(code):
-    """A block's numbers made small: images by a factor of 100, steps of 250, one epoch, and three trials of a search."""
+    """A block in small: a hundredth of the images, 1 of 250 steps, one epoch, and three trials of a search."""
     small = {
         "batch-size 100": "batch-size 10",
         "45000": "450",
