@@ -10,6 +10,7 @@ import contextlib
 import errno
 import hashlib
 import json
+import math
 import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping
@@ -137,10 +138,8 @@ def read_directory(directory: Path, *, kind: str, version: int) -> dict[str, byt
 def is_intact(directory: Path) -> bool:
     """Whether a directory has a manifest, of any kind, and every part is as it says."""
     try:
-        manifest = _unsealed(directory / MANIFEST, _read(directory / MANIFEST))
-        for name, expected in manifest["files"].items():
-            _verified(directory / name, _read, **expected)
-    except (StorageError, KeyError, TypeError, AttributeError):
+        verified_parts(directory, _read, kind=None, version=math.inf)
+    except StorageError:
         return False
     return True
 
@@ -153,14 +152,14 @@ def manifest_bytes(
     return _sealed({"kind": kind, "version": version, "versions": dict(versions or {}), "files": files})
 
 
-def verified_parts(where: Path, read: Reader, *, kind: str, version: int) -> dict[str, bytes]:
+def verified_parts(where: Path, read: Reader, *, kind: str | None, version: float) -> dict[str, bytes]:
     """Every part that a manifest names, verified by it.
 
     Args:
         where: the directory or archive.
         read: gives the content of `where / name`, or raises StorageError.
-        kind: as for `write_directory`.
-        version: likewise.
+        kind: as for `write_directory`; None for any.
+        version: likewise, the newest that is read.
 
     Returns:
         Content by file name.
@@ -170,7 +169,7 @@ def verified_parts(where: Path, read: Reader, *, kind: str, version: int) -> dic
     """
     manifest = _unsealed(where / MANIFEST, read(where / MANIFEST))
     try:
-        if manifest["kind"] != kind:
+        if kind is not None and manifest["kind"] != kind:
             raise StorageError(f"{where}: this is of kind {manifest['kind']!r}, not {kind!r}.")
         if manifest["version"] > version:
             raise StorageError(
