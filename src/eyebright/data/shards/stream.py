@@ -16,7 +16,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from eyebright.data.parallel import process_pool
+from eyebright.data.parallel import process_pool, processors
 from eyebright.data.places import Patience, Place, place_of
 from eyebright.data.shards.index import Shard, ShardIndex, read_index
 from eyebright.data.shards.members import Sample
@@ -28,7 +28,7 @@ from eyebright.errors import SettingsError
 _MEMORY_BYTES = 800 * 10**6
 _READERS = 4  # shards that are read at the same time
 _BATCHES_AHEAD = 2  # that are decoded while one is learnt from
-_AT_ONCE = 16  # pictures in one task
+_MOST_AT_ONCE = 64  # pictures in one task: more of them wait less often for the interpreter's lock of this process
 
 
 class ShardBatch(NamedTuple):
@@ -171,15 +171,17 @@ def _begin(
 ) -> _Begun:
     """Begin to decode a batch into one of some buffers."""
     labels = np.array([sample.label for _, sample in samples], np.int32)
+    # Each processor has some tasks to come.
+    at_once = max(1, min(_MOST_AT_ONCE, len(samples) * (_BATCHES_AHEAD + 1) // (4 * processors())))
     parts = [
         pool.submit(
             _decode,
             (buffers, place, start),
-            [where for where, _ in samples[start : start + _AT_ONCE]],
-            with_bytes([sample for _, sample in samples[start : start + _AT_ONCE]]),
+            [where for where, _ in samples[start : start + at_once]],
+            with_bytes([sample for _, sample in samples[start : start + at_once]]),
             index,
         )
-        for start in range(0, len(samples), _AT_ONCE)
+        for start in range(0, len(samples), at_once)
     ]
     return _Begun(_BUFFERS[buffers][place], labels, parts)
 
@@ -221,11 +223,13 @@ class _Window:
 
     def samples(self, rows: Rows) -> list[tuple[str, Sample]]:
         """Pictures of shards that are needed, each with how messages call its shard; waits until they are here."""
-        pairs = zip(rows.shards.tolist(), rows.members.tolist(), strict=True)
-        return [
-            (self._place.where(self._shards[number].name), self._read[number].result()[member])
-            for number, member in pairs
-        ]
+        numbers = rows.shards.tolist()
+        read = {
+            number: (self._place.where(self._shards[number].name), self._read[number].result())
+            for number in set(numbers)
+        }
+        pairs = ((read[number], member) for number, member in zip(numbers, rows.members.tolist(), strict=True))
+        return [(where, samples[member]) for (where, samples), member in pairs]
 
     def close(self) -> None:
         """Read nothing more."""
