@@ -270,7 +270,7 @@ def size_in_markdown(streamed: Streamed, checks: list[Check], load_before: float
     """The section for RESULTS.md."""
     figures, gigabytes = json.loads(streamed.whole.last_line), streamed.made_bytes / 1e9
     paragraph = (
-        f"{describe_machine()}; load average before: {load_before:.1f}. "
+        f"{describe_machine({})}; load average before: {load_before:.1f}. "
         f"{gigabytes:.1f} GB in {streamed.shards:,} shards, {streamed.images:,} JPEG files of {LARGE_SIDE} × "
         f"{LARGE_SIDE} pixels brought to {SHOWN_SIDE} × {SHOWN_SIDE}, in batches of {LARGE_BATCH_SIZE}: an epoch took "
         f"{figures['seconds']:.0f} s ({figures['images'] / figures['seconds']:,.0f} images/s, "
