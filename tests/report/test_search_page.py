@@ -77,6 +77,9 @@ def test_few_trials_have_no_charts_and_an_unfinished_search_no_page(tmp_path):
     page = page_of(study)
     assert '<svg class="chart"' not in page
     assert "There are too few trials to say which settings mattered." in page
+    (study.run.path / "results.json").write_text("{}")
+    with pytest.raises(RunError, match=r"results\.json: damaged"):
+        page_of(study)
     (study.run.path / "results.json").unlink()
     with pytest.raises(RunError, match=r"this search is not finished. Go on with it: .* tune --resume"):
         write_search_report(study.run, tmp_path / "page.html")

@@ -192,7 +192,7 @@ def test_a_search_and_the_range_test_compute_on_the_backend_that_is_asked_for(tm
     path, chart = tmp_path / "search", tmp_path / "chart.png"
     length = ("--epochs", "1", "--trials", "1", "--no-refit")
     without_choice("tune", "digits", *SHORT, *length, "--backend", "jax", "--run-dir", path, "--quiet")
-    without_choice("tune", "--resume", path, "--trials", "2", "--quiet")
+    without_choice("tune", "--resume", path, "--trials", "2", "--refit", "--quiet")
     (best,) = path.glob("best-trial-*")
     assert results_of(best)["backend"] == "jax"
     done = run("-m", "eyebright", "find-lr", "digits", *SHORT, "--steps", "20", "--backend", "jax", "-o", chart)

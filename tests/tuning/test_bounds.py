@@ -32,6 +32,8 @@ def read(name, table, **overrides):
         ("l2", {"low": 0.1, "high": 0.35, "step": 0.1}, r"step = 0.1: does not divide the range from 0.1 to 0.35"),
         ("l2", {"low": 0.1, "high": 1.0, "step": 0.0}, r"step = 0.0: must be above 0"),
         ("l2", {"low": 0.1, "high": 1.0, "step": 0.1, "log": True}, r"step = 0.1: a logarithmic range has no steps"),
+        ("l2", {"low": 0.0, "high": 1.0, "step": 1e-320}, r"step = .*: does not divide the range"),
+        ("momentum", {"low": 0.5, "high": 0.9, "when": {"optimizer": []}}, r"when = .*: optimizer is given no value"),
         ("l2", {"low": "a", "high": 1}, r"low = a: must be a number"),
         ("l2", {"lo": 1}, r"\[l2\] lo: unknown. Did you mean 'low'?"),
         ("l2", {"low": 1}, r"\[l2\]: give low and high, or choices"),

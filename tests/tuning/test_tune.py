@@ -3,15 +3,19 @@
 import csv
 import json
 import shutil
+import sqlite3
 import tomllib
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from eyebright import Dataset, SearchSpace, preset_settings, resume_tuning, train, tune
-from eyebright.errors import RunError, SettingsError
+from eyebright.errors import RunError, SettingsError, StorageError
 from eyebright.presets import resolve_settings
+from eyebright.report.search_page import write_search_report
+from eyebright.run_directory import RunDirectory
 from eyebright.run_table import read_rows
 
 SPACE = {"learning_rate": {"low": 1e-4, "high": 0.1, "log": True}, "hidden_units": {"low": 4, "high": 16}}
@@ -44,6 +48,15 @@ def found(shades, settings, space, tmp_path_factory):
 @pytest.fixture
 def copy(found, tmp_path):
     return Path(shutil.copytree(found.path, tmp_path / "search"))
+
+
+def contents_of(directory):
+    """All files by name; whose lock it is changes."""
+    return {
+        str(path.relative_to(directory)): path.read_bytes()
+        for path in directory.rglob("*")
+        if path.is_file() and not path.name.startswith(".")
+    }
 
 
 def results_in(directory):
@@ -97,8 +110,55 @@ def test_a_finished_search_is_left_as_it_is_and_longer_if_asked(found, copy, sha
     assert (copy / "best.toml").stat().st_mtime_ns == before
     longer = resume_tuning(copy, shades, trials=6, refit=False)
     assert longer.results["trials"]["all"] == 6
+    assert longer.results["best"]["trial"] == found.results["best"]["trial"]
+    assert longer.results["run"] == found.run.path.name  # it was tested before
+    assert longer.run.results["test_looks"] == 1
     with (copy / "trials.csv").open() as longer_table, (found.path / "trials.csv").open() as table:
         assert longer_table.read().startswith(table.read())
+
+
+@pytest.mark.parametrize("damage", ["missing", "empty", "cut", "no database", "a directory", "without trials"])
+def test_a_search_whose_trials_are_gone_or_damaged_is_refused_and_left_as_it_is(damage, copy, shades):
+    database = copy / "study.db"
+    content = database.read_bytes()
+    if damage == "without trials":
+        with closing(sqlite3.connect(database)) as file, file:
+            file.execute("DELETE FROM trials")
+    else:
+        database.unlink()
+    if damage == "a directory":
+        database.mkdir()
+    elif damage in {"empty", "cut", "no database"}:
+        database.write_bytes({"empty": b"", "cut": content[:4096], "no database": b"words " * 1000}[damage])
+    before = contents_of(copy)
+    with pytest.raises(StorageError, match=r"study\.db: missing or damaged"):
+        resume_tuning(copy, shades, trials=6)
+    with pytest.raises(StorageError, match=r"study\.db: missing or damaged"):
+        write_search_report(RunDirectory.open_any(copy), copy / "report.html")
+    assert contents_of(copy) == before
+
+
+def test_findings_that_are_damaged_are_named_and_a_run_that_was_lost_is_trained_again(found, copy, shades):
+    tested = copy / found.run.path.name / "results.json"
+    figures = json.loads(tested.read_text())
+    tested.unlink()
+    again = resume_tuning(copy, shades)
+    assert again.run.results["test_accuracy"] == figures["test_accuracy"]
+    (copy / "results.json").write_text("{}")
+    with pytest.raises(RunError, match=r"results\.json: damaged \(best, first, front, run, trials is missing\)"):
+        resume_tuning(copy, shades)
+
+
+def test_whether_the_best_settings_are_tested_is_kept(shades, settings, space, tmp_path):
+    path = tmp_path / "search"
+    tune(settings, shades, path, space=space, trials=1, objective="accuracy-parameters", refit=False)
+    longer = resume_tuning(path, shades, trials=4)
+    assert longer.run is None
+    assert {file.name for file in (path / "front").iterdir()} == {
+        f"trial-{one['trial']}.toml" for one in longer.results["front"]
+    }
+    assert resume_tuning(path, shades, refit=True).run.results["test_looks"] == 1
+    assert resume_tuning(path, shades).run is not None
 
 
 def test_another_space_objective_data_or_model_is_refused(found, shades, settings):

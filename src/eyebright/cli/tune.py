@@ -81,8 +81,14 @@ def tune(
         typer.Option("--prune/--no-prune", help="End trials early that do worse than two thirds of the others."),
     ] = True,
     refit: Annotated[
-        bool, typer.Option("--refit/--no-refit", help="Train once more with the best settings, and test that, once.")
-    ] = True,
+        bool | None,
+        typer.Option(
+            "--refit/--no-refit",
+            help="Train once more with the best settings, and test that, once. [default: refit; with --resume, as the "
+            "search was begun]",
+            show_default=False,
+        ),
+    ] = None,
     config: Annotated[
         Path | None, typer.Option(help="A TOML file of settings to begin with, in the place of the preset's.")
     ] = None,
@@ -137,6 +143,7 @@ def tune(
         search = _resume(resume, data, data_dir, once, space, objective, flags, asked, where)
     else:
         asked |= {"objective": objective or "accuracy", "sampler": sampler or "tpe", "prune": prune}
+        asked["refit"] = refit is not False
         search = _begin(data, data_dir, config, run_dir, space, flags, asked, where)
     _write_page(search)
     summarise_search(search, console)

@@ -16,7 +16,7 @@ from eyebright.run_directory import RunDirectory
 from eyebright.sources import as_text
 from eyebright.storage import write_file
 from eyebright.suggestions import command
-from eyebright.tuning.record import SECOND_FIGURE, WHOLE, Record
+from eyebright.tuning.record import SECOND_FIGURE, WHOLE, Record, read_findings
 from eyebright.tuning.study import Study, TrialRow
 
 _FEW = 3  # points of which no chart says more than the table
@@ -35,7 +35,7 @@ def write_search_report(search: RunDirectory, path: Path) -> WrittenReport:
         StorageError: the page cannot be written.
         MissingExtraError: Optuna, matplotlib or Jinja is not installed.
     """
-    results = search.results
+    results = read_findings(search)
     if results is None:
         raise RunError(
             f"{search.path}: this search is not finished. Go on with it: {command('tune', '--resume', search.path)}"

@@ -79,6 +79,9 @@ class Searched(BaseModel):
             raise _fault("choices", "is empty; give at least one value")
         elif len({repr(one) for one in self.choices}) < len(self.choices):
             raise _fault("choices", "has a value twice")
+        for name, values in self.when.items():
+            if not values:
+                raise _fault("when", f"{name} is given no value")
         return self
 
     def __str__(self) -> str:
@@ -98,7 +101,7 @@ class Searched(BaseModel):
         if self.step is None:
             return True
         steps = (value - self.range[0]) / self.step
-        return abs(steps - round(steps)) < _STEP_ERROR
+        return math.isfinite(steps) and abs(steps - round(steps)) < _STEP_ERROR
 
     def _check_range(self) -> None:
         low, high, step = self.low, self.high, self.step

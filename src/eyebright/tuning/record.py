@@ -52,6 +52,7 @@ class Record(BaseModel):
         pruned: whether trials that begin badly end early.
         trials: how many, or None for as many as there is time for.
         minutes: how long, or None for as long as it takes.
+        refit: whether the best settings are trained with once more, and tested.
         refit_validation: `validation` of the run of the best settings.
     """
 
@@ -63,6 +64,7 @@ class Record(BaseModel):
     pruned: bool
     trials: int | None = Field(None, ge=1)
     minutes: float | None = Field(None, gt=0, allow_inf_nan=False)
+    refit: bool = True
     refit_validation: float = Field(ge=0)
 
     @classmethod
@@ -96,6 +98,21 @@ class Record(BaseModel):
     def parts(self) -> tuple[int, ...]:
         """After which ninths of its length a trial is judged, its whole length last."""
         return PARTS if self.pruned else (WHOLE,)
+
+
+def read_findings(run: RunDirectory) -> dict[str, Any] | None:
+    """What results.json of a search holds; None where it is not finished.
+
+    Raises:
+        RunError: it is damaged.
+    """
+    results = run.results
+    if results is not None and (missing := {"best", "first", "front", "run", "trials"} - results.keys()):
+        raise RunError(
+            f"{run.path / 'results.json'}: damaged ({', '.join(sorted(missing))} is missing). Remove it: "
+            f"{command('tune', '--resume', run.path)} makes it anew."
+        )
+    return results
 
 
 def check_amounts(trials: int | None, minutes: float | None, jobs: int) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import tomli_w
@@ -54,6 +55,8 @@ def write_findings(study: Study) -> dict[str, Any]:
     write_file(path / "best.toml", _toml(study, best))
     if front is not None:
         make_directory(path / "front")
+        for old in (path / "front").glob("trial-*.toml"):  # of a search that has become longer
+            old.unlink()
         for row in front:
             write_file(path / "front" / f"trial-{row.number}.toml", _toml(study, row))
     write_file(path / "trials.csv", _table(study, rows, front))
@@ -76,13 +79,19 @@ def write_findings(study: Study) -> dict[str, Any]:
     }
 
 
+def is_tested(study: Path, number: int) -> bool:
+    """Whether the run of a trial's settings is finished."""
+    path = best_path(study, number)
+    return exists(path) and RunDirectory.open(path).results is not None
+
+
 def train_best(study: Study, dataset: Dataset, number: int, console: Console | None) -> trainer.Run:
     """Train once more with the settings of a trial, with more of the images, and test what comes of it.
 
     It is the only run of a search that meets the test images. Where it was broken off, it is gone on with.
     """
     path = best_path(study.run.path, number)
-    if not (exists(path) and RunDirectory.open(path).results is not None):
+    if not is_tested(study.run.path, number):
         say(console, f"Training once more with the settings of trial {number}, to be tested: {path}")
     try:
         if exists(path):
@@ -183,7 +192,10 @@ def _why_none(study: Study, rows: Sequence[TrialRow]) -> str:
     path = study.run.path
     failed = next((row for row in rows if row.state == "failed"), None)
     if failed is not None and all(row.state == "failed" for row in rows):
-        return f"{path}: all {len(rows)} trials failed. The first: {failed.failure} Begin another search."
+        return (
+            f"{path}: all {len(rows)} trials failed. The first: {failed.failure.rstrip('.')}. Mend that and try more: "
+            f"{command('tune', '--resume', path, '--trials', 2 * len(rows))}; or begin another search."
+        )
     go_on = command("tune", "--resume", path, "--minutes")
     return (
         f"{path}: no trial was finished in {study.record.minutes:g} minutes. Everything is saved; give it more in all: "

@@ -6,11 +6,12 @@ import sqlite3
 import tempfile
 import warnings
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from eyebright.errors import MissingExtraError
+from eyebright.errors import MissingExtraError, StorageError
 from eyebright.randomness import Stream, random_words
 from eyebright.run_directory import RunDirectory
 from eyebright.settings import Settings
@@ -71,9 +72,13 @@ class Study:
     Args:
         run: its directory.
         record: what was asked for.
+
+    Raises:
+        StorageError: the file of its trials is missing or damaged.
     """
 
     def __init__(self, run: RunDirectory, record: Record) -> None:
+        _check(run.path / DATABASE)
         self.run = run
         self.record = record
         self.space = SearchSpace.from_dict(record.space)
@@ -227,6 +232,23 @@ def first_files(record: Record, base: Settings) -> dict[str, bytes]:
         study.add_trial(first)
         study._storage.remove_session()
         return {RECORD: record.to_bytes(), DATABASE: path.read_bytes()}
+
+
+def _check(path: Path) -> None:
+    """Refuse a file that is not one of trials: Optuna would put an empty study into it."""
+    try:
+        # Not for reading alone: SQLite rolls back what a kill has left half written.
+        with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=rw", uri=True, timeout=_BUSY_SECONDS)) as file:
+            (found,) = file.execute("PRAGMA quick_check(1)").fetchone()
+            ((trials,),) = file.execute("SELECT count(*) FROM trials")
+        why = "" if (found, trials > 0) == ("ok", True) else f"it has {trials} trials, and SQLite says {found}"
+    except sqlite3.Error as error:
+        why = str(error)
+    if why:
+        raise StorageError(
+            f"{path}: missing or damaged ({why}), and the search's trials with it. Put a copy of it back, or begin "
+            "another search."
+        )
 
 
 def _load(path: Path, record: Record) -> optuna.Study:

@@ -15,7 +15,7 @@ from eyebright.data.dataset import Dataset
 from eyebright.data.split import Split, split_dataset
 from eyebright.errors import RunError, SettingsError
 from eyebright.run_directory import DataRecord, RunDirectory
-from eyebright.run_paths import check_free
+from eyebright.run_paths import best_path, check_free
 from eyebright.run_series import check_flags
 from eyebright.settings import Settings
 from eyebright.sources import as_text
@@ -26,8 +26,8 @@ from eyebright.training.learnt_images import FILE, image_keys
 from eyebright.training.origins import kept_origins, load_origins
 from eyebright.training.preparation import settle
 from eyebright.training.progress import say, say_split
-from eyebright.tuning.record import SECOND_FIGURE, Objective, Record, Sampler, check_amounts
-from eyebright.tuning.results import train_best, with_test, write_findings
+from eyebright.tuning.record import SECOND_FIGURE, Objective, Record, Sampler, check_amounts, read_findings
+from eyebright.tuning.results import is_tested, train_best, with_test, write_findings
 from eyebright.tuning.search import search
 from eyebright.tuning.space import SearchSpace
 from eyebright.tuning.study import Study, first_files
@@ -121,6 +121,7 @@ def tune(
         pruned=prune and objective not in SECOND_FIGURE,
         trials=trials,
         minutes=minutes,
+        refit=refit,
         refit_validation=_refit_validation(given, settings.validation, split),
     )
     data = DataRecord.of(dataset, split).model_copy(update={"study": True})
@@ -129,7 +130,7 @@ def tune(
     _say_beginning(console, settings, space, split)
     with run.locked():
         origins.keep(run)
-        return _finish(Study(run, record), dataset, jobs, place, refit=refit, console=console)
+        return _finish(Study(run, record), dataset, jobs, place, console)
 
 
 def resume_tuning(
@@ -142,7 +143,7 @@ def resume_tuning(
     trials: int | None = None,
     minutes: float | None = None,
     jobs: int = 1,
-    refit: bool = True,
+    refit: bool | None = None,
     place: Place = _HERE,
     console: Console | None = None,
 ) -> Search:
@@ -157,12 +158,13 @@ def resume_tuning(
         trials: how many in all, to make a search longer.
         minutes: likewise.
         jobs: how many trials are trained at once.
-        refit: whether to train with the best settings and test that.
+        refit: whether to train with the best settings and test that; if not given, as when it was begun.
         place: where trials are trained, this machine if not given; `eyebright.cluster.tuning` has another.
         console: where to show progress; None shows nothing.
 
     Raises:
         RunError: this is no search, or other data, another space, objective or model.
+        StorageError: its trials are missing or damaged.
     """
     run = RunDirectory.open_any(Path(run_dir))
     record = Record.read(run)
@@ -174,25 +176,28 @@ def resume_tuning(
         check_flags(run, flags or {}, "search")
         more = {name: value for name, value in (("trials", trials), ("minutes", minutes)) if value is not None}
         longer = any(getattr(record, name) != value for name, value in more.items())
-        if run.results is not None and not longer and (run.results["run"] or not refit):
+        refit = record.refit if refit is None else refit
+        results = read_findings(run)
+        if results is not None and not longer and (not refit or is_tested(run.path, results["best"]["trial"])):
             say(console, f"{run.path}: this search is finished. --trials or --minutes makes it longer.")
-            return _found(run, run.results)
-        if longer:
-            record = record.model_copy(update=more)
-            record.write(run)
+            return _found(run, results)
+        changed = record.model_copy(update={**more, "refit": refit})
+        study = Study(run, changed)  # before anything is changed: it may be damaged
+        if changed != record:
+            changed.write(run)
         (run.path / "results.json").unlink(missing_ok=True)
         set_threads(run.settings.threads or available_threads())
         kept_origins(run, dataset, console).keep(run)
-        return _finish(Study(run, record), dataset, jobs, place, refit=refit, console=console)
+        return _finish(study, dataset, jobs, place, console)
 
 
-def _finish(study: Study, dataset: Dataset, jobs: int, place: Place, *, refit: bool, console: Console | None) -> Search:
+def _finish(study: Study, dataset: Dataset, jobs: int, place: Place, console: Console | None) -> Search:
     run = study.run
     search(study, dataset, jobs, place, console)
     results: dict[str, Any] = {**write_findings(study), "run": None, "optimism": None}
-    best = None
-    if refit:
-        best = train_best(study, dataset, results["best"]["trial"], console)
+    best, number = None, results["best"]["trial"]
+    if study.record.refit or is_tested(run.path, number):
+        best = train_best(study, dataset, number, console)
         results = with_test(results, best)
     run.write_results(results)
     shutil.rmtree(run.path / "trials", ignore_errors=True)
@@ -201,9 +206,10 @@ def _finish(study: Study, dataset: Dataset, jobs: int, place: Place, *, refit: b
 
 def _found(run: RunDirectory, results: dict[str, Any]) -> Search:
     """What a search that is finished has found."""
-    if results["run"] is None:
+    number = results["best"]["trial"]
+    if results["run"] is None or not is_tested(run.path, number):
         return Search(run.path, results, None)
-    best = RunDirectory.open(run.path / results["run"])
+    best = RunDirectory.open(best_path(run.path, number))
     return Search(run.path, results, trainer.Run(best.path, best.results or {}))
 
 
