@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import socket
 import threading
@@ -41,6 +42,13 @@ def test_shards_in_s3_are_never_replaced(s3, source):
     write_shards(source, f"{s3.bucket}/a")
     with pytest.raises(StorageError, match="s3://bucket/a: shards are there already"):
         write_shards(source, f"{s3.bucket}/a")
+
+
+def test_the_kind_of_a_url_is_written_in_either_case_and_a_directory_by_url_is_made(s3, source, tmp_path):
+    index = write_shards(source, f"{s3.bucket.replace('s3', 'S3')}/a")
+    assert load_dataset(f"{s3.bucket}/a").fingerprint == load_dataset(source).fingerprint
+    assert write_shards(source, f"{(tmp_path / 'new' / 'shards').as_uri()}") == index
+    assert load_dataset(tmp_path / "new" / "shards").fingerprint == load_dataset(source).fingerprint
 
 
 def test_what_is_not_there_is_said_without_waiting(s3):
@@ -140,6 +148,43 @@ def test_a_server_that_is_in_trouble_is_tried_again_and_then_given_up(monkeypatc
         server.close()
     assert time.monotonic() - began < 10
     assert 3 <= server.connections <= 6  # the client itself asks a second time where a connection is closed
+
+
+@pytest.mark.parametrize("size", [0, 1000, 8_000_000])
+def test_a_server_that_takes_nothing_is_given_up(monkeypatch, size):
+    pytest.importorskip("s3fs")
+    server = Broken(None)
+    use_endpoint(monkeypatch, server.endpoint)
+    monkeypatch.setattr("eyebright.data.places._SLOWEST", 8_000_000)
+    patience = Patience(attempts=2, pause_seconds=0.01, connect_seconds=0.5, read_seconds=1.0)
+    began = time.monotonic()
+    try:
+        with pytest.raises(StorageError, match=r"s3://bucket/a/b: cannot be written: .*2 attempts in"):
+            ObjectStorage("s3://bucket/a", patience).write("b", bytes(size))
+    finally:
+        server.close()
+    assert time.monotonic() - began < 15
+
+
+def test_a_connection_that_is_lost_is_one_message(monkeypatch, caplog):
+    pytest.importorskip("s3fs")
+    server = Closing()
+    use_endpoint(monkeypatch, server.endpoint)
+    try:
+        with pytest.raises(StorageError, match=r"s3://bucket/a/b: cannot be written: .*2 attempts in"):
+            ObjectStorage("s3://bucket/a", QUICK._replace(attempts=2)).write("b", bytes(8_000_000))
+    finally:
+        server.close()
+    gc.collect()
+    time.sleep(0.2)
+    assert not [record for record in caplog.records if record.name == "asyncio"]
+
+
+class Closing(Listener):
+    """Hangs up on everyone at once."""
+
+    def _take(self, connection: socket.socket) -> None:
+        connection.close()
 
 
 def test_no_server_at_all_is_said(monkeypatch):

@@ -6,6 +6,7 @@ stalls are told apart, because what to do differs: only the last is tried again.
 
 from __future__ import annotations
 
+import asyncio
 import re
 import time
 from collections.abc import Callable
@@ -23,6 +24,7 @@ Result = TypeVar("Result")
 _OF_CREDENTIALS = ("NoCredentialsError", "PartialCredentialsError", "CredentialRetrievalError", "ProfileNotFound")
 
 
+_SLOWEST = 100_000  # bytes a second: a server that takes fewer has stalled
 _LOOKS_LIKE_A_URL = re.compile(r"[A-Za-z0-9]{2,}(:[/\\]|//)")  # s3:/bucket, s3//bucket
 
 
@@ -37,7 +39,7 @@ class Patience(NamedTuple):
         attempts: for each file, before it is given up.
         pause_seconds: before the second attempt; it doubles before each further one.
         connect_seconds: to reach the server.
-        read_seconds: without a byte from it.
+        read_seconds: without a byte from it; to write, in all, beside a second for each 100 kB.
     """
 
     attempts: int = 4
@@ -129,16 +131,18 @@ class ObjectStorage:
     """
 
     def __init__(self, url: str, patience: Patience) -> None:
-        self._url, self._patience = url.rstrip("/"), patience
+        kind, _, rest = url.partition("://")
+        self._url, self._patience = f"{kind.lower()}://{rest}".rstrip("/"), patience
         if not is_url(self._url):
             raise SettingsError(f"{url}: names no place. Give s3://bucket/name, say.")
         try:
             from fsspec.core import url_to_fs
         except ModuleNotFoundError as error:
             raise MissingExtraError(f"{url}: object storage", "s3") from error
-        is_s3 = url.lower().startswith(("s3://", "s3a://"))
+        is_s3 = kind.lower() in {"s3", "s3a"}
+        options = _s3_options(patience) if is_s3 else {"auto_mkdir": True} if kind.lower() == "file" else {}
         try:
-            self._files, self._root = url_to_fs(self._url, **(_s3_options(patience) if is_s3 else {}))
+            self._files, self._root = url_to_fs(self._url, **options)
         except ImportError as error:
             if is_s3:
                 raise MissingExtraError(f"{url}: object storage", "s3") from error
@@ -147,6 +151,7 @@ class ObjectStorage:
             raise SettingsError(f"{url}: this kind of URL is not known: {error}.") from error
         if is_s3:
             self._files.retries = 1  # its own, within each of ours
+            self._files.loop.call_soon_threadsafe(self._files.loop.set_exception_handler, _leave_out_lost)
 
     def where(self, name: str) -> str:
         """See `Place`."""
@@ -160,8 +165,14 @@ class ObjectStorage:
 
     def write(self, name: str, content: bytes) -> None:
         """See `Place`."""
+        patience, limit = self._patience, {}
+        if self._files.async_impl:  # which wait without end for leave to send, or for their bytes to be taken
+            limit["timeout"] = patience.connect_seconds + patience.read_seconds + len(content) / _SLOWEST
         self._patiently(
-            self.where(name), "written", StorageError, lambda: self._files.pipe_file(f"{self._root}/{name}", content)
+            self.where(name),
+            "written",
+            StorageError,
+            lambda: self._files.pipe_file(f"{self._root}/{name}", content, **limit),
         )
 
     def _patiently(self, where: str, done: str, error_type: type[EyebrightError], work: Callable[[], Result]) -> Result:
@@ -175,7 +186,8 @@ class ObjectStorage:
                     raise StorageError(f"{where}: cannot be written: there is no such place. Is it right?") from error
                 raise FileMissingError(f"{where}: missing. Is the URL right, and is all of it there?") from error
             except Exception as error:  # there is no closed list of what file systems and their networks raise
-                reason = " ".join(str(error).split()) or type(error).__name__
+                nothing_said = "no answer in time" if isinstance(error, TimeoutError) else type(error).__name__
+                reason = " ".join(str(error).split()) or nothing_said
                 if isinstance(error, PermissionError) or type(error).__name__ in _OF_CREDENTIALS:
                     raise error_type(
                         f"{where}: access is denied: {reason}. Check the credentials in the environment (for S3 "
@@ -188,6 +200,12 @@ class ObjectStorage:
                     ) from error
             time.sleep(patience.pause_seconds * 2 ** (attempt - 1))
         raise ValueError("patience without an attempt")
+
+
+def _leave_out_lost(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """What happened in a client's loop beside what it was asked for; of a lost connection the asking fails as well."""
+    if not isinstance(context.get("exception"), ConnectionError):
+        loop.default_exception_handler(context)
 
 
 def _s3_options(patience: Patience) -> dict[str, Any]:
