@@ -1,6 +1,8 @@
 """The command `shard`, and training on what it writes."""
 
 import json
+import signal
+import time
 
 import numpy as np
 import pytest
@@ -26,6 +28,31 @@ def test_what_was_written_is_said(command, tmp_path):
     assert sorted(path.name for path in (tmp_path / "shards").iterdir()) == [
         *(f"data-00000{number}.tar" for number in range(4)), "index.json",
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_a_signal_leaves_nothing_half_written(start, tmp_path, number, code):
+    data, target = tmp_path / "a.npz", tmp_path / "out" / "shards"
+    images = np.random.default_rng(0).integers(0, 256, (20_000, 32, 32, 3), np.uint8)
+    np.savez(data, images=images, labels=np.arange(20_000) % 3, class_names=["a", "b", "c"])
+    program = start("shard", data, "-o", target, "--shard-size", 0.1)
+    while not list(tmp_path.glob("out/.writing-*/*.tar")):
+        assert program.poll() is None
+        time.sleep(0.01)
+    program.send_signal(number)
+    assert program.wait(60) == code
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("output", "message"), [("", "-o: names no place"), ("s3:/bucket", "s3:/bucket: no URL, but it looks like one")]
+)
+def test_a_place_that_is_none_is_told_by_its_own_name(command, tmp_path, monkeypatch, output, message):
+    monkeypatch.chdir(tmp_path)
+    code, _, err = command("shard", "digits", "-o", output)
+    assert code == 2
+    assert message in err
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_json_alone_stands_on_standard_output(command, tmp_path, pictures):

@@ -123,7 +123,9 @@ def test_going_on_beside_a_copy_of_another_run_is_refused(copied, make_settings,
 def test_a_directory_that_is_behind_the_copy_is_brought_forward_and_never_back(copied, go_back, dataset, tmp_path):
     run = copied()
     behind = go_back(run, tmp_path / "behind", 10)
-    with pytest.raises(RunError, match=r"has got further, to step 30; this directory is at step 10\. .* --resume "):
+    with pytest.raises(
+        RunError, match=r"has got further, to step 30; this directory is at step 10\. .* --resume .*behind"
+    ):
         resume(behind, dataset)
     fetch_run(str(tmp_path / "copy"), behind)
     assert visible(content(behind)) == visible(content(run.path))

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import signal
+import sys
+from collections.abc import Iterator
 from typing import Annotated, Any
 
 import typer
@@ -9,6 +13,16 @@ import typer
 from eyebright.cli.flags import with_picture_flags
 from eyebright.cli.options import DataDir, JsonAside, picture_options
 from eyebright.cli.output import print_json
+
+
+@contextlib.contextmanager
+def _cleaning_up() -> Iterator[None]:
+    """Within this, what is half written is removed after SIGTERM, too, as after Ctrl-C."""
+    before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 @with_picture_flags
@@ -51,9 +65,10 @@ def shard(
     from eyebright.data.shards.writing import DEFAULT_MEGABYTES, ShardSize, write_shards
 
     size = ShardSize((DEFAULT_MEGABYTES if shard_size is None else shard_size) * 1e6, shard_images)
-    index = write_shards(
-        data, output, options=options, size=size, resized=resized, data_dir=data_dir, progress=not json
-    )
+    with _cleaning_up():
+        index = write_shards(
+            data, output, options=options, size=size, resized=resized, data_dir=data_dir, progress=not json
+        )
     shards, length = index.shards, sum(one.bytes for one in index.shards)
     if json:
         print_json(

@@ -171,6 +171,6 @@ class RunCopy:
         if there > here:
             raise RunError(
                 f"{self._run}: its copy {copy.where} has got further, to step {there}; this directory is at step "
-                f"{here}. Go on with the copy: {command('train', '--resume', record.location)}"
+                f"{here}. Go on with the copy: {command('train', '--resume', record.location, '--run-dir', self._run)}"
             )
         return sha256(copy.content)

@@ -81,6 +81,17 @@ def test_workers_that_cannot_be_are_refused(shards, rank, world, message):
         ShardStream(shards, 12).batches(0, rank, world)
 
 
+@pytest.mark.parametrize("step", [-1, 2**62])
+def test_steps_and_seeds_that_cannot_be_are_refused(shards, step):
+    with pytest.raises(SettingsError, match=f"step {step}: give one from 0 on"):
+        ShardStream(shards, 12).batches(step)
+    with pytest.raises(SettingsError, match="0 workers: give at least 1"):
+        ShardStream(shards, 12).batches(0, 0, 0)
+    for seed in (-1, 2**64):
+        with pytest.raises(SettingsError, match=f"seed {seed}: give 0"):
+            ShardStream(shards, 12, seed=seed)
+
+
 @pytest.mark.parametrize("lanes", [1, 3, 200])
 def test_any_number_of_lanes_gives_every_image(shards, lanes):
     batches = taken(ShardStream(shards, 30, lanes=lanes), 5)

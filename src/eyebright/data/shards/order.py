@@ -23,6 +23,7 @@ from eyebright.errors import SettingsError
 from eyebright.randomness import Stream, permutation
 
 MOST_LANES = 16
+MOST_EPOCHS = 2**32
 _SHARDS_BITS = 32  # of a step of `Stream.IN_SHARDS`; the others are the epoch's
 
 

@@ -20,7 +20,7 @@ from eyebright.data.parallel import process_pool, processors
 from eyebright.data.places import Patience, Place, place_of
 from eyebright.data.shards.index import Shard, ShardIndex, read_index
 from eyebright.data.shards.members import Sample
-from eyebright.data.shards.order import Rows, ShardOrder, lanes_for
+from eyebright.data.shards.order import MOST_EPOCHS, Rows, ShardOrder, lanes_for
 from eyebright.data.shards.reading import decode_sample, read_shard, with_bytes
 from eyebright.errors import SettingsError
 
@@ -60,7 +60,7 @@ class ShardStream:
 
     Raises:
         DataError: there are no shards, or not of that split.
-        SettingsError: a batch that is larger than the split.
+        SettingsError: a batch that is larger than the split, a seed or a number of lanes that cannot be.
         MissingExtraError: a URL, and what it needs is not installed.
     """
 
@@ -74,6 +74,8 @@ class ShardStream:
         lanes: int | None = None,
         patience: Patience | None = None,
     ) -> None:
+        if not 0 <= seed < 2**64:
+            raise SettingsError(f"seed {seed}: give 0 … 2⁶⁴ - 1.")
         self._place = place_of(location, patience)
         self.index: ShardIndex = read_index(self._place)
         self._shards = _of_split(self.index, str(location), split)
@@ -106,9 +108,13 @@ class ShardStream:
             Of `batch_size / world` images each.
 
         Raises:
-            SettingsError: no such worker, or a batch that is not divided by their number.
+            SettingsError: no such step or worker, or a batch that is not divided by their number.
             DataError: a shard is missing, cut, damaged or from another set, or cannot be read.
         """
+        if not 0 <= first_step < self.steps_per_epoch * MOST_EPOCHS:
+            raise SettingsError(f"step {first_step}: give one from 0 on, within 2³² epochs.")
+        if world < 1:
+            raise SettingsError(f"{world} workers: give at least 1.")
         if not 0 <= rank < world:
             raise SettingsError(f"worker {rank} of {world}: workers are numbered 0 … {world - 1}.")
         if self.batch_size % world:

@@ -104,8 +104,10 @@ def write_shards(
 @contextlib.contextmanager
 def _target(output: str | Path) -> Iterator[Place]:
     """Where to write to: what is there at the end appears under its name, if nothing fails."""
+    if not str(output).strip():
+        raise SettingsError("-o: names no place. Is a variable empty?")
+    place = place_of(output)  # a slip of a URL is told by its own name
     if is_url(output):
-        place = place_of(output)
         with contextlib.suppress(FileMissingError):
             place.read(FILE)
             raise StorageError(f"{output}: shards are there already. Give another place, or remove them.")
