@@ -62,10 +62,29 @@ def toml(tmp_path: Path) -> Callable[..., Path]:
 _OWN_PROCESS = {"tensorboard", "--backend", "--ray", "--workers"}
 
 
+class Answer(NamedTuple):
+    """What a command did."""
+
+    code: int
+    out: str
+    err: str
+
+
 @pytest.fixture
-def page_command(
-    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Callable[[list[str]], None]:
+def command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., Answer]:
+    """Run `eyebright` with these arguments in this process, which has TensorFlow already."""
+
+    def run(*arguments: object) -> Answer:
+        monkeypatch.setattr(sys, "argv", ["eyebright", *map(str, arguments)])
+        with pytest.raises(SystemExit) as end:
+            eyebright.cli.main()
+        return Answer(int(end.value.code or 0), *capsys.readouterr())
+
+    return run
+
+
+@pytest.fixture
+def page_command(request: pytest.FixtureRequest, command: Callable[..., Answer]) -> Callable[[list[str]], None]:
     """Run a command of a page in this process, which has TensorFlow already, or in its own where it needs that."""
 
     def run(arguments: list[str]) -> None:
@@ -73,10 +92,8 @@ def page_command(
         if _OWN_PROCESS & set(arguments):
             request.module.runner.run_command(arguments)
             return
-        monkeypatch.setattr(sys, "argv", arguments)
-        with pytest.raises(SystemExit) as end:
-            eyebright.cli.main()
-        assert not end.value.code, f"{arguments}: {capsys.readouterr().err}"
+        answer = command(*arguments[1:])
+        assert answer.code == 0, f"{arguments}: {answer.err}"
 
     return run
 

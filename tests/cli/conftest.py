@@ -1,4 +1,4 @@
-"""The command line as a process and within this one, and one small finished run that all tests look at."""
+"""The command line as a process, and one small finished run that all tests look at."""
 
 import io
 import shutil
@@ -6,25 +6,18 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
 
-import eyebright.cli
 from eyebright import Dataset, load_dataset, preset_settings, train
 from eyebright.training.trainer import Run
 
+from ..conftest import Answer
+
 PROGRAM = [sys.executable, "-m", "eyebright"]
-
-
-class Answer(NamedTuple):
-    """What a command did."""
-
-    code: int
-    out: str
-    err: str
 
 
 @pytest.fixture(scope="session")
@@ -53,19 +46,6 @@ def start() -> Iterator[Callable[..., subprocess.Popen[str]]]:
     for program in started:
         with program:
             program.kill()
-
-
-@pytest.fixture
-def command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., Answer]:
-    """Run `eyebright` with these arguments in this process, which has TensorFlow already."""
-
-    def run(*arguments: object) -> Answer:
-        monkeypatch.setattr(sys, "argv", ["eyebright", *map(str, arguments)])
-        with pytest.raises(SystemExit) as end:
-            eyebright.cli.main()
-        return Answer(int(end.value.code or 0), *capsys.readouterr())
-
-    return run
 
 
 @pytest.fixture(scope="session")

@@ -1,22 +1,8 @@
 """What `eyebright serve` and `eyebright key` refuse before anything is served: exit code 2, one message."""
 
 import socket
-import sys
 
 import pytest
-
-import eyebright.cli
-
-
-@pytest.fixture
-def command(monkeypatch, capsys):
-    def run(*arguments):
-        monkeypatch.setattr(sys, "argv", ["eyebright", *map(str, arguments)])
-        with pytest.raises(SystemExit) as end:
-            eyebright.cli.main()
-        return (end.value.code or 0, *capsys.readouterr())
-
-    return run
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.0.1", "example.org"])

@@ -11,7 +11,6 @@ from functools import partial
 import pytest
 from rich.console import Console
 
-from eyebright import cli
 from eyebright.data.places import ObjectStorage, Patience, place_of
 from eyebright.errors import DataError, RunError, SettingsError, StorageError, TrainingInterrupted
 from eyebright.run_copy import ARCHIVE, fetch_run
@@ -37,16 +36,9 @@ def copied(dataset, make_settings, tmp_path):
 
 
 @pytest.fixture
-def command(monkeypatch, capsys):
-    """Run `eyebright train` with these arguments in this process: its exit code, and its two outputs."""
-
-    def run(*arguments):
-        monkeypatch.setattr("sys.argv", ["eyebright", "train", *map(str, arguments)])
-        with pytest.raises(SystemExit) as end:
-            cli.main()
-        return end.value.code or 0, *capsys.readouterr()
-
-    return run
+def command(command):
+    """Run `eyebright train` with these arguments in this process."""
+    return partial(command, "train")
 
 
 def content(directory):
