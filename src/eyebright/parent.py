@@ -1,9 +1,10 @@
-"""Processes that others start: they end with them, and it is known how they ended."""
+"""How processes end: with those that started them, in good order, and for what reason."""
 
 from __future__ import annotations
 
 import multiprocessing
 import signal
+import sys
 import threading
 from collections.abc import Callable
 
@@ -22,6 +23,11 @@ def when_parent_ends(act: Callable[[], object]) -> None:
         act()
 
     threading.Thread(target=follow, daemon=True).start()
+
+
+def end_in_order(number: int, _: object) -> None:
+    """End at a signal, as its handler, in good order: what is temporary is removed."""
+    sys.exit(128 + number)  # as shells give it for a process that a signal ended
 
 
 def why_it_died(exit_code: int | None) -> str:

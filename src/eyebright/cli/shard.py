@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import signal
-import sys
 from collections.abc import Iterator
 from typing import Annotated, Any
 
@@ -18,7 +17,9 @@ from eyebright.cli.output import print_json
 @contextlib.contextmanager
 def _cleaning_up() -> Iterator[None]:
     """Within this, what is half written is removed after SIGTERM, too, as after Ctrl-C."""
-    before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    from eyebright.parent import end_in_order
+
+    before = signal.signal(signal.SIGTERM, end_in_order)
     try:
         yield
     finally:

@@ -21,12 +21,13 @@ import uvicorn
 from eyebright.cluster.connection import connected, processors
 from eyebright.cluster.front import Answered, Asked, Front
 from eyebright.errors import SettingsError
+from eyebright.parent import end_in_order
 from eyebright.paths import is_directory
 from eyebright.serving.app import create_app, ignore_hang_up
 from eyebright.serving.logs import configuration
 from eyebright.serving.options import ServerOptions
 from eyebright.serving.packaged import artefacts
-from eyebright.serving.server import config, end_in_order, listening, say
+from eyebright.serving.server import config, listening, say
 
 _BUSY_REQUESTS = 16  # at a replica, above which another one is started
 

@@ -6,7 +6,6 @@ import contextlib
 import os
 import signal
 import socket
-import sys
 import tempfile
 from collections.abc import Iterator
 from dataclasses import replace
@@ -17,6 +16,7 @@ from prometheus_client.multiprocess import mark_process_dead
 from uvicorn.supervisors import Multiprocess
 
 from eyebright.errors import SettingsError
+from eyebright.parent import end_in_order
 from eyebright.serving.app import create_app, create_worker_app, ignore_hang_up
 from eyebright.serving.logs import configuration
 from eyebright.serving.metrics import SHARED
@@ -39,11 +39,6 @@ def serve(options: ServerOptions, host: str, port: int) -> None:
     signal.signal(signal.SIGTERM, end_in_order)  # until the models are loaded
     with contextlib.closing(listening(host, port)) as listener, artefacts(options.models) as models:
         _run(replace(options, models=models), listener)
-
-
-def end_in_order(number: int, _: object) -> None:
-    """End in good order: what is temporary is removed."""
-    sys.exit(128 + number)  # as shells give it for a process that a signal ended
 
 
 def _run(options: ServerOptions, listener: socket.socket) -> None:
