@@ -79,10 +79,11 @@ def write_findings(study: Study) -> dict[str, Any]:
     }
 
 
-def is_tested(study: Path, number: int) -> bool:
-    """Whether the run of a trial's settings is finished."""
+def tested_run(study: Path, number: int) -> trainer.Run | None:
+    """The run of a trial's settings in a search's directory, if it is finished."""
     path = best_path(study, number)
-    return exists(path) and RunDirectory.open(path).results is not None
+    results = RunDirectory.open(path).results if exists(path) else None
+    return None if results is None else trainer.Run(path, results)
 
 
 def train_best(study: Study, dataset: Dataset, number: int, console: Console | None) -> trainer.Run:
@@ -91,7 +92,7 @@ def train_best(study: Study, dataset: Dataset, number: int, console: Console | N
     It is the only run of a search that meets the test images. Where it was broken off, it is gone on with.
     """
     path = best_path(study.run.path, number)
-    if not is_tested(study.run.path, number):
+    if tested_run(study.run.path, number) is None:
         say(console, f"Training once more with the settings of trial {number}, to be tested: {path}")
     try:
         if exists(path):

@@ -15,7 +15,7 @@ from eyebright.data.dataset import Dataset
 from eyebright.data.split import Split, split_dataset
 from eyebright.errors import RunError, SettingsError
 from eyebright.run_directory import DataRecord, RunDirectory
-from eyebright.run_paths import best_path, check_free
+from eyebright.run_paths import check_free
 from eyebright.run_series import check_flags
 from eyebright.settings import Settings
 from eyebright.sources import as_text
@@ -27,7 +27,7 @@ from eyebright.training.origins import kept_origins, load_origins
 from eyebright.training.preparation import settle
 from eyebright.training.progress import say, say_split
 from eyebright.tuning.record import SECOND_FIGURE, Objective, Record, Sampler, check_amounts, read_findings
-from eyebright.tuning.results import is_tested, train_best, with_test, write_findings
+from eyebright.tuning.results import tested_run, train_best, with_test, write_findings
 from eyebright.tuning.search import search
 from eyebright.tuning.space import SearchSpace
 from eyebright.tuning.study import Study, first_files
@@ -170,18 +170,18 @@ def resume_tuning(
     record = Record.read(run)
     with run.locked():
         run.check_same_data(dataset)
-        check_amounts(record.trials if trials is None else trials, record.minutes if minutes is None else minutes, jobs)
+        asked = {"trials": trials, "minutes": minutes, "refit": refit}
+        changed = record.model_copy(update={name: value for name, value in asked.items() if value is not None})
+        check_amounts(changed.trials, changed.minutes, jobs)
         place.threads(jobs, run.settings.threads)
         _check_same(run, record, space, objective)
         check_flags(run, flags or {}, "search")
-        more = {name: value for name, value in (("trials", trials), ("minutes", minutes)) if value is not None}
-        longer = any(getattr(record, name) != value for name, value in more.items())
-        refit = record.refit if refit is None else refit
         results = read_findings(run)
-        if results is not None and not longer and (not refit or is_tested(run.path, results["best"]["trial"])):
-            say(console, f"{run.path}: this search is finished. --trials or --minutes makes it longer.")
-            return _found(run, results)
-        changed = record.model_copy(update={**more, "refit": refit})
+        if results is not None and (changed.trials, changed.minutes) == (record.trials, record.minutes):
+            tested = tested_run(run.path, results["best"]["trial"])
+            if tested is not None or not changed.refit:
+                say(console, f"{run.path}: this search is finished. --trials or --minutes makes it longer.")
+                return Search(run.path, results, None if results["run"] is None else tested)
         study = Study(run, changed)  # before anything is changed: it may be damaged
         if changed != record:
             changed.write(run)
@@ -196,21 +196,12 @@ def _finish(study: Study, dataset: Dataset, jobs: int, place: Place, console: Co
     search(study, dataset, jobs, place, console)
     results: dict[str, Any] = {**write_findings(study), "run": None, "optimism": None}
     best, number = None, results["best"]["trial"]
-    if study.record.refit or is_tested(run.path, number):
+    if study.record.refit or tested_run(run.path, number) is not None:
         best = train_best(study, dataset, number, console)
         results = with_test(results, best)
     run.write_results(results)
     shutil.rmtree(run.path / "trials", ignore_errors=True)
     return Search(run.path, results, best)
-
-
-def _found(run: RunDirectory, results: dict[str, Any]) -> Search:
-    """What a search that is finished has found."""
-    number = results["best"]["trial"]
-    if results["run"] is None or not is_tested(run.path, number):
-        return Search(run.path, results, None)
-    best = RunDirectory.open(best_path(run.path, number))
-    return Search(run.path, results, trainer.Run(best.path, best.results or {}))
 
 
 def _check_same(run: RunDirectory, record: Record, space: SearchSpace | None, objective: str | None) -> None:
