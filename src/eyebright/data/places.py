@@ -22,8 +22,6 @@ Result = TypeVar("Result")
 
 # By name: they are botocore's, which is only there where the extra is.
 _OF_CREDENTIALS = ("NoCredentialsError", "PartialCredentialsError", "CredentialRetrievalError", "ProfileNotFound")
-
-
 _SLOWEST = 100_000  # bytes a second: a server that takes fewer has stalled
 _LOOKS_LIKE_A_URL = re.compile(r"[A-Za-z0-9]{2,}(:[/\\]|//)")  # s3:/bucket, s3//bucket
 
@@ -132,15 +130,18 @@ class ObjectStorage:
 
     def __init__(self, url: str, patience: Patience) -> None:
         kind, _, rest = url.partition("://")
-        self._url, self._patience = f"{kind.lower()}://{rest}".rstrip("/"), patience
+        kind = kind.lower()
+        self._url, self._patience = f"{kind}://{rest}".rstrip("/"), patience
         if not is_url(self._url):
             raise SettingsError(f"{url}: names no place. Give s3://bucket/name, say.")
         try:
             from fsspec.core import url_to_fs
         except ModuleNotFoundError as error:
             raise MissingExtraError(f"{url}: object storage", "s3") from error
-        is_s3 = kind.lower() in {"s3", "s3a"}
-        options = _s3_options(patience) if is_s3 else {"auto_mkdir": True} if kind.lower() == "file" else {}
+        is_s3 = kind in {"s3", "s3a"}
+        options: dict[str, Any] = {"auto_mkdir": True} if kind == "file" else {}
+        if is_s3:
+            options = _s3_options(patience)
         try:
             self._files, self._root = url_to_fs(self._url, **options)
         except ImportError as error:

@@ -23,8 +23,8 @@ from eyebright.errors import SettingsError
 from eyebright.randomness import Stream, permutation
 
 MOST_LANES = 16
-MOST_EPOCHS = 2**32
-_SHARDS_BITS = 32  # of a step of `Stream.IN_SHARDS`; the others are the epoch's
+_SHARDS_BITS = 32  # of the 64 of a step of `Stream.IN_SHARDS`; the others are the epoch's
+MOST_EPOCHS = 2 ** (64 - _SHARDS_BITS)
 
 
 def lanes_for(largest_bytes: int, memory_bytes: int) -> int:
